@@ -1,0 +1,56 @@
+//! A broadcast: the record of a stream, live or not, and what is seen of a live one.
+
+use std::time::SystemTime;
+
+use super::codec::Codec;
+use super::endpoint::EndpointRecord;
+use super::ids::StreamKey;
+
+/// How a stream comes in; the word on the wire is Ant Media's `publishType`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PublishType {
+    /// RTMP or Enhanced RTMP.
+    Rtmp,
+    /// SRT with MPEG-TS inside.
+    Srt,
+}
+
+impl PublishType {
+    /// `RTMP`, `SRT`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rtmp => "RTMP",
+            Self::Srt => "SRT",
+        }
+    }
+}
+
+/// What is stored of a broadcast: what somebody wants, never how it fares.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BroadcastRecord {
+    /// Application and id.
+    pub key: StreamKey,
+    /// True when somebody created it by REST; false when a publisher or an endpoint made it on the way
+    /// (Ant Media's `zombi` is the opposite). Such a record goes with its publisher unless it has an endpoint.
+    pub created_by_user: bool,
+    /// When the record was made.
+    pub date: SystemTime,
+    /// The free fields of Ant Media's Broadcast that a client set (name, description, metaData, …),
+    /// by their names on the wire.
+    pub fields: serde_json::Map<String, serde_json::Value>,
+    /// Its endpoints, in the order they were added.
+    pub endpoints: Vec<EndpointRecord>,
+}
+
+/// One track of a live stream, as it runs now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrackInfo {
+    /// What it carries.
+    pub codec: Codec,
+    /// Picture size in pixels, when known.
+    pub size: Option<(u32, u32)>,
+    /// Sample rate in Hz and channels, when known.
+    pub audio: Option<(u32, u32)>,
+    /// Bits per second of the elementary stream over the last seconds.
+    pub bitrate_bps: u64,
+}

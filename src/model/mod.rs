@@ -1,0 +1,8 @@
+//! The words of the domain: ids, addresses, codecs, records. Knows no GStreamer, no HTTP, no SQL.
+
+pub mod broadcast;
+pub mod codec;
+pub mod endpoint;
+pub mod ids;
+pub mod srt_stream_id;
+pub mod srt_url;
