@@ -1,1 +1,2 @@
-fn main(){}
+//! (being written)
+fn main() {}
