@@ -1,0 +1,22 @@
+//! Integration tests: the service as a process, published to by ffmpeg and srt-live-transmit, received by them,
+//! and judged by what arrives. One file per scenario; what they stand on is in `support`.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic: that is how it says no")]
+#![allow(
+    unreachable_pub,
+    reason = "nothing here is reached from outside; `pub` marks what a room offers to the others"
+)]
+
+mod churn;
+mod feedback;
+mod first_packets;
+mod garbage;
+mod idle_tracks;
+mod isolation;
+mod publish_rtmp;
+mod publish_srt;
+mod reconnect;
+mod restarts;
+mod second_publisher;
+mod support;
+mod time_lines;

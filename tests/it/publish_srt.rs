@@ -1,0 +1,103 @@
+//! SRT in, SRT out: codecs, forms of the stream id, refusals.
+
+use crate::support::check::assert_restreamed;
+use crate::support::publisher::Publisher;
+use crate::support::receiver::Receiver;
+use crate::support::sample::{self, Sample};
+use crate::support::service::Service;
+use crate::support::wait::SOON;
+
+/// Seconds of media that each receiver is judged on.
+const JUDGED_S: f64 = 6.0;
+
+#[test]
+fn every_codec_over_srt_reaches_an_srt_receiver_unharmed() {
+    let service = Service::start();
+    let cases = [
+        ("LiveApp/h264-aac", sample::H264_AAC),
+        ("LiveApp/h264-mp2", sample::H264_MP2),
+        ("LiveApp/h264-ac3", sample::H264_AC3),
+        ("LiveApp/h264-opus", sample::H264_OPUS),
+        ("LiveApp/h265-aac", sample::H265_AAC),
+        ("LiveApp/h264", sample::H264_ONLY),
+        ("LiveApp/h265", sample::H265_ONLY),
+        ("LiveApp/aac", sample::AAC_ONLY),
+    ];
+    let running: Vec<_> = cases
+        .into_iter()
+        .map(|(stream, programme)| {
+            let (sample, receiver) = (Sample::of(programme), Receiver::listen());
+            let publisher = Publisher::srt(&service, stream, &sample);
+            service.api.add_endpoint(stream, &receiver.url());
+            (stream, sample, receiver, publisher)
+        })
+        .collect();
+    for (stream, sample, receiver, _publisher) in &running {
+        receiver.wait_seconds(JUDGED_S);
+        assert_restreamed(stream, sample, receiver, JUDGED_S);
+        let broadcast = service.api.broadcast(stream).unwrap();
+        assert_eq!(broadcast["publishType"], "SRT", "{broadcast}");
+    }
+}
+
+#[test]
+fn every_form_of_stream_id_finds_its_stream() {
+    let service = Service::start();
+    let sample = Sample::of(sample::H264_AAC);
+    let forms = [
+        ("LiveApp/plain", "LiveApp/plain"),
+        ("live/token,token=abc", "live/token"),
+        ("#!::r=live/access,m=publish", "live/access"),
+        ("#!::m=publish,r=live/order", "live/order"),
+        ("#!::u=live/user", "live/user"),
+        ("publish:live/prefix", "live/prefix"),
+        ("live%2Fencoded", "live/encoded"),
+        ("alone", "LiveApp/alone"),
+    ];
+    let publishers: Vec<Publisher> =
+        forms.iter().map(|(stream_id, _)| Publisher::srt(&service, stream_id, &sample)).collect();
+    for (_, stream) in forms {
+        service.api.wait_live(stream);
+    }
+    drop(publishers);
+}
+
+#[test]
+fn a_publisher_without_stream_id_gets_an_id_from_its_address() {
+    let service = Service::start();
+    let bytes = Sample::of(sample::H264_AAC).bytes();
+    let _publisher = Publisher::feed(&format!("srt://127.0.0.1:{}", service.ports.srt), vec![bytes]);
+    let live = || service.api.get("/LiveApp/rest/v2/broadcasts/list/0/10").1;
+    let found = crate::support::wait::wait_for(SOON, "one stream is live", || {
+        let all = live();
+        let one = all
+            .as_array()
+            .filter(|list| list.len() == 1 && list[0]["status"] == "broadcasting")
+            .map(|list| list[0].clone());
+        one.ok_or_else(|| all.to_string())
+    });
+    assert!(found["streamId"].as_str().unwrap().contains("127"), "{found}");
+}
+
+#[test]
+fn a_bad_stream_id_is_refused_with_a_reason() {
+    let service = Service::start();
+    let bytes = Sample::of(sample::H264_AAC).bytes();
+    for (stream_id, reason) in [
+        ("nowhere/test", "nowhere"),
+        ("#!::r=live/test,m=request", "request"),
+        ("live/a/b/c", "live/a/b/c"),
+        ("#!::m=publish", "#!::m=publish"),
+    ] {
+        let coded: String = stream_id
+            .bytes()
+            .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
+            .collect();
+        let url = format!("srt://127.0.0.1:{}?streamid={coded}", service.ports.srt);
+        let mut publisher = Publisher::feed(&url, vec![bytes.clone()]);
+        publisher.wait_exit(SOON);
+        service.wait_log(reason);
+        let (_, count) = service.api.get("/live/rest/v2/broadcasts/active-live-stream-count");
+        assert_eq!(count["number"], 0, "{stream_id} was let in");
+    }
+}

@@ -1,0 +1,101 @@
+//! Receivers that go and come back, and receivers that want another passphrase.
+
+use crate::support::check::{assert_capture, assert_restreamed};
+use crate::support::publisher::Publisher;
+use crate::support::receiver::Receiver;
+use crate::support::sample::{self, Sample};
+use crate::support::service::{Options, Service};
+
+#[test]
+fn a_receiver_that_dies_and_comes_back_is_served_again() {
+    let service = Service::start();
+    let sample = Sample::of(sample::H264_AAC);
+    let stream = "live/test";
+    let _publisher = Publisher::srt(&service, stream, &sample);
+    let (steady, mut mortal) = (Receiver::listen(), Receiver::listen());
+    service.api.add_endpoint(stream, &steady.url());
+    let id = service.api.add_endpoint(stream, &mortal.url());
+    mortal.wait_seconds(2.0);
+
+    mortal.kill();
+    service.api.wait_endpoint(stream, &id, "error");
+    mortal.start();
+    service.api.wait_endpoint(stream, &id, "broadcasting");
+    mortal.wait_seconds(4.0);
+
+    assert_restreamed("the receiver that came back", &sample, &mortal, 4.0);
+    let seconds = steady.seconds();
+    assert_restreamed("the receiver beside it", &sample, &steady, seconds);
+}
+
+#[test]
+fn a_receiver_that_starts_after_its_endpoint_is_found_by_itself() {
+    let service = Service::start();
+    let sample = Sample::of(sample::H264_AAC);
+    let stream = "live/test";
+    let _publisher = Publisher::rtmp(&service, stream, &sample);
+    service.api.wait_live(stream);
+    let mut late = Receiver::prepare(None);
+    let id = service.api.add_endpoint(stream, &late.url());
+    service.api.wait_endpoint(stream, &id, "error");
+    late.start();
+    service.api.wait_endpoint(stream, &id, "broadcasting");
+    late.wait_seconds(3.0);
+    assert_restreamed("a receiver that starts late", &sample, &late, 3.0);
+}
+
+#[test]
+fn a_wrong_passphrase_is_an_error_until_the_receiver_takes_it() {
+    let (ours, theirs) = ("open-sesame-4711", "something-else-0815");
+    let service =
+        Service::start_with(Options { secrets: vec![ours.to_owned(), theirs.to_owned()], ..Options::default() });
+    let sample = Sample::of(sample::H264_AAC);
+    let stream = "live/test";
+    let _publisher = Publisher::rtmp(&service, stream, &sample);
+    service.api.wait_live(stream);
+
+    let mut receiver = Receiver::listen_with_passphrase(theirs);
+    let id = service.api.add_endpoint(stream, &format!("{}?passphrase={ours}&pbkeylen=32", receiver.url()));
+    service.api.wait_endpoint(stream, &id, "error");
+    assert_eq!(receiver.bytes().len(), 0, "nothing may flow under a wrong passphrase");
+
+    receiver.kill();
+    receiver.set_passphrase(ours);
+    receiver.start();
+    let endpoint = service.api.wait_endpoint(stream, &id, "broadcasting");
+    receiver.wait_seconds(3.0);
+    assert_restreamed("with the right passphrase", &sample, &receiver, 3.0);
+    assert!(endpoint.url.starts_with(&receiver.url()) && !endpoint.url.contains(ours), "{}", endpoint.url);
+}
+
+#[test]
+fn endpoints_wait_for_their_publisher_and_serve_it_each_time_it_comes() {
+    let service = Service::start();
+    let sample = Sample::of(sample::H264_AAC);
+    let stream = "live/test";
+    let receiver = Receiver::listen();
+
+    let publisher = Publisher::rtmp(&service, stream, &sample);
+    service.api.wait_live(stream);
+    let id = service.api.add_endpoint(stream, &receiver.url());
+    receiver.wait_seconds(2.0);
+    publisher.stop();
+    service.api.wait_status(stream, "finished");
+
+    let first = receiver.bytes().len();
+    let again = Publisher::rtmp(&service, stream, &sample);
+    service.api.wait_live(stream);
+    service.api.wait_endpoint(stream, &id, "broadcasting");
+    receiver.wait_seconds_behind(first, 3.0);
+    assert_capture("the second visit over RTMP", &sample, &receiver.bytes()[first..], 2.5);
+    again.stop();
+    service.api.wait_status(stream, "finished");
+
+    // By another protocol, as an operator does whose RTMP encoder broke down.
+    let second = receiver.bytes().len();
+    let _other = Publisher::srt(&service, stream, &sample);
+    service.api.wait_live(stream);
+    service.api.wait_endpoint(stream, &id, "broadcasting");
+    receiver.wait_seconds_behind(second, 3.0);
+    assert_capture("the third visit over SRT", &sample, &receiver.bytes()[second..], 2.5);
+}

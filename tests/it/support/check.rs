@@ -1,0 +1,38 @@
+//! The judgement most scenarios end with: what a receiver got is the programme that was published, whole, in
+//! step, and well-formed. Knows no network.
+
+use super::receiver::Receiver;
+use super::sample::Sample;
+use super::ts::{Capture, Comparison, Expected, Verdict, compare};
+
+/// How far audio may move against video: less than one picture at 25/s.
+pub const AV_SHIFT_LIMIT_MS: f64 = 40.0;
+
+/// What is kept back from a length awaited on the wire: the last PES packets are still open, and tracks end unevenly.
+const TAIL_S: f64 = 0.8;
+
+/// Judges what a receiver has: healthy, and of the sample without loss, change or shift.
+#[track_caller]
+pub fn assert_restreamed(what: &str, sample: &Sample, receiver: &Receiver, seconds: f64) {
+    assert_capture(what, sample, &receiver.bytes(), seconds);
+}
+
+/// The same for bytes.
+#[track_caller]
+pub fn assert_capture(what: &str, sample: &Sample, bytes: &[u8], seconds: f64) {
+    let expected = Expected::new(sample.programme.video, sample.programme.audio, seconds);
+    let capture = Capture::parse(bytes);
+    Verdict::of(&capture).assert_healthy(what, &expected);
+    assert_content(what, sample, &capture, seconds);
+}
+
+/// Only the content: every unit, unchanged, in order, in step.
+#[track_caller]
+pub fn assert_content(what: &str, sample: &Sample, capture: &Capture, seconds: f64) -> Comparison {
+    let comparison = compare(&sample.capture(), capture);
+    comparison.assert_lossless(what, seconds - TAIL_S);
+    if sample.programme.video.is_some() && sample.programme.audio.is_some() {
+        comparison.assert_in_sync(what, AV_SHIFT_LIMIT_MS);
+    }
+    comparison
+}

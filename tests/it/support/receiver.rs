@@ -1,0 +1,230 @@
+//! Receivers: srt-live-transmit and ffmpeg as SRT listeners, healthy, frozen, slow, or not there at all.
+//!
+//! Owns the receiving side only. What a receiver got is in a file that grows while it runs.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use super::process::{Tool, free_port};
+use super::sample::words;
+use super::ts::{Capture, Verdict};
+use super::wait::{LATER, wait_for};
+
+/// SRT latency of a receiver: enough that a busy test machine loses nothing by lateness.
+const LATENCY_MS: u32 = 500;
+
+/// Receivers end by themselves after this time, should the test process itself be killed.
+const LIFE_MAX_S: u32 = 300;
+
+/// An srt-live-transmit that listens and writes what comes into a file.
+#[derive(Debug)]
+pub struct Receiver {
+    /// The UDP port it listens on.
+    pub port: u16,
+    passphrase: Option<String>,
+    tool: Option<Tool>,
+    dir: TempDir,
+    run: u32,
+}
+
+impl Receiver {
+    /// Listens on a fresh port.
+    pub fn listen() -> Self {
+        Self::prepare(None).started()
+    }
+
+    /// Listens on a fresh port and takes only callers that know the passphrase.
+    pub fn listen_with_passphrase(passphrase: &str) -> Self {
+        Self::prepare(Some(passphrase)).started()
+    }
+
+    /// A receiver with a port that is not started: nobody is there yet.
+    pub fn prepare(passphrase: Option<&str>) -> Self {
+        let dir = TempDir::new().unwrap();
+        Self { port: free_port(), passphrase: passphrase.map(str::to_owned), tool: None, dir, run: 0 }
+    }
+
+    fn started(mut self) -> Self {
+        self.start();
+        self
+    }
+
+    /// Starts it, also again after [`Self::kill`], on the same port and into a new file.
+    pub fn start(&mut self) {
+        self.run += 1;
+        let file = File::create(self.file()).unwrap();
+        self.tool = Some(Tool::start("srt-live-transmit", self.args(), Stdio::null(), file.into()));
+    }
+
+    /// Sets another passphrase for the next [`Self::start`].
+    pub fn set_passphrase(&mut self, passphrase: &str) {
+        self.passphrase = Some(passphrase.to_owned());
+    }
+
+    fn args(&self) -> Vec<String> {
+        let secret = self.passphrase.as_ref().map_or(String::new(), |passphrase| format!("&passphrase={passphrase}"));
+        let url = format!("srt://127.0.0.1:{}?mode=listener&latency={LATENCY_MS}{secret}", self.port);
+        words(&format!("-v -to:{LIFE_MAX_S} {url} file://con"))
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join(format!("{}.ts", self.run))
+    }
+
+    /// The endpoint URL that reaches it.
+    pub fn url(&self) -> String {
+        format!("srt://127.0.0.1:{}", self.port)
+    }
+
+    /// What it got so far in this run.
+    pub fn bytes(&self) -> Vec<u8> {
+        std::fs::read(self.file()).unwrap_or_default()
+    }
+
+    /// What it got so far, parsed.
+    pub fn capture(&self) -> Capture {
+        Capture::parse(&self.bytes())
+    }
+
+    /// What is to be said of what it got so far.
+    pub fn verdict(&self) -> Verdict {
+        Verdict::of_bytes(&self.bytes())
+    }
+
+    /// Seconds of media it got so far in this run, by the stream's clock.
+    pub fn seconds(&self) -> f64 {
+        self.capture().seconds()
+    }
+
+    /// Waits until it has at least so many seconds of media in all.
+    #[track_caller]
+    pub fn wait_seconds(&self, seconds: f64) {
+        let bound = LATER + Duration::from_secs_f64(seconds);
+        wait_for(bound, &format!("the receiver on port {} has {seconds} s of media", self.port), || {
+            let have = self.seconds();
+            if have >= seconds { Ok(()) } else { Err(format!("{have:.2} s")) }
+        });
+    }
+
+    /// Waits until what came behind this byte is at least so many seconds of media: for receivers that were
+    /// served more than once in one run.
+    #[track_caller]
+    pub fn wait_seconds_behind(&self, byte: usize, seconds: f64) {
+        let bound = LATER + Duration::from_secs_f64(seconds);
+        wait_for(
+            bound,
+            &format!("the receiver on port {} has {seconds} s of media behind byte {byte}", self.port),
+            || {
+                let have = self.bytes().get(byte..).map_or(0.0, |bytes| Capture::parse(bytes).seconds());
+                if have >= seconds { Ok(()) } else { Err(format!("{have:.2} s")) }
+            },
+        );
+    }
+
+    /// Waits for so many more seconds of media than it has now.
+    #[track_caller]
+    pub fn wait_more(&self, seconds: f64) {
+        self.wait_seconds(self.seconds() + seconds);
+    }
+
+    /// Freezes it (SIGSTOP): its peer sees a connection that takes nothing.
+    pub fn freeze(&self) {
+        self.running().signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it run on (SIGCONT).
+    pub fn thaw(&self) {
+        self.running().signal(Signal::SIGCONT);
+    }
+
+    /// Kills it without a farewell (SIGKILL).
+    pub fn kill(&mut self) {
+        self.running_mut().kill();
+        self.tool = None;
+    }
+
+    /// How often a caller was taken in this run.
+    pub fn connections(&self) -> usize {
+        self.running().said().matches("Accepted SRT source connection").count()
+    }
+
+    fn running(&self) -> &Tool {
+        self.tool.as_ref().expect("the receiver was started")
+    }
+
+    fn running_mut(&mut self) -> &mut Tool {
+        self.tool.as_mut().expect("the receiver was started")
+    }
+}
+
+/// A receiver that takes the stream's bytes far too slowly out of its own buffers.
+#[derive(Debug)]
+pub struct SlowReceiver {
+    /// The UDP port it listens on.
+    pub port: u16,
+    _tool: Tool,
+}
+
+impl SlowReceiver {
+    /// Listens on a fresh port and reads so many bytes a second.
+    pub fn listen(bytes_per_second: usize) -> Self {
+        let port = free_port();
+        let args = words(&format!("-q -to:{LIFE_MAX_S} srt://127.0.0.1:{port}?mode=listener&rcvbuf=200000 file://con"));
+        let mut tool = Tool::start("srt-live-transmit", args, Stdio::null(), Stdio::piped());
+        let mut pipe = tool.take_stdout();
+        // Ends with the pipe, that is with the tool.
+        std::thread::spawn(move || {
+            let mut buffer = vec![0; bytes_per_second / 10];
+            while pipe.read_exact(&mut buffer).is_ok() {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        Self { port, _tool: tool }
+    }
+
+    /// The endpoint URL that reaches it.
+    pub fn url(&self) -> String {
+        format!("srt://127.0.0.1:{}", self.port)
+    }
+}
+
+/// ffmpeg as a listener that decodes everything and ends at the first error.
+#[derive(Debug)]
+pub struct Decoder {
+    /// The UDP port it listens on.
+    pub port: u16,
+    tool: Tool,
+}
+
+impl Decoder {
+    /// Listens on a fresh port and decodes so many seconds.
+    pub fn listen(seconds: u32) -> Self {
+        let port = free_port();
+        let args = format!(
+            "-hide_banner -v warning -nostdin -xerror -err_detect explode -i srt://127.0.0.1:{port}?mode=listener -t {seconds} -f null -"
+        );
+        Self { port, tool: Tool::start("ffmpeg", words(&args), Stdio::null(), Stdio::null()) }
+    }
+
+    /// The endpoint URL that reaches it.
+    pub fn url(&self) -> String {
+        format!("srt://127.0.0.1:{}", self.port)
+    }
+
+    /// Waits until it has decoded all it wanted; panics when it met an error.
+    #[track_caller]
+    pub fn assert_decodes(&mut self, what: &str) {
+        let status = self.tool.wait_exit(LATER);
+        let said = self.tool.said();
+        assert!(
+            status.success() && said.trim().is_empty(),
+            "{what}: ffmpeg does not decode it without a word ({status}): {said}"
+        );
+    }
+}

@@ -1,0 +1,266 @@
+//! The service as a child process: started with its own store and ports, watched, stopped, killed, started again.
+//!
+//! Knows the command line, the environment, the log's address lines and `GET /health`. The hard thing: every test
+//! ends with the promise that the log holds none of the secrets the test has given to the service.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::http::Api;
+use super::process::collect;
+use super::wait::{SOON, wait_for};
+
+/// The service promises to stop within this time of a SIGTERM.
+const STOP_MAX: Duration = Duration::from_secs(5);
+
+/// Lines of the log that a failed test prints.
+const LOG_TAIL_LINES: usize = 60;
+
+/// What a test wants different from the ordinary.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// More environment settings, by the name behind `SRT_RESTREAM__`.
+    pub env: Vec<(&'static str, String)>,
+    /// Texts that must never be seen in the log or in an answer.
+    pub secrets: Vec<String>,
+}
+
+/// The ports one run of the service has taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ports {
+    /// REST, TCP.
+    pub http: u16,
+    /// RTMP, TCP.
+    pub rtmp: u16,
+    /// SRT, UDP.
+    pub srt: u16,
+}
+
+/// What a process holds; compared before and after.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Holdings {
+    /// Threads by name.
+    pub threads: BTreeMap<String, usize>,
+    /// Open file descriptors.
+    pub fds: usize,
+    /// UDP sockets.
+    pub udp_sockets: usize,
+}
+
+/// A running (or stopped) service on its own store.
+#[derive(Debug)]
+pub struct Service {
+    /// Its ports in this run.
+    pub ports: Ports,
+    /// A client for it.
+    pub api: Api,
+    options: Options,
+    dir: TempDir,
+    child: Option<std::process::Child>,
+    log: Arc<Mutex<String>>,
+}
+
+impl Service {
+    /// Starts a service with everything ordinary on free ports.
+    pub fn start() -> Self {
+        Self::start_with(Options::default())
+    }
+
+    /// Starts a service and waits until it is ready.
+    pub fn start_with(options: Options) -> Self {
+        let ports = Ports { http: 0, rtmp: 0, srt: 0 };
+        let api = Api::new(0, &options.secrets);
+        let mut service = Self { ports, api, options, dir: TempDir::new().unwrap(), child: None, log: Arc::default() };
+        service.launch(ports);
+        service
+    }
+
+    /// Starts it again on the same store and the same ports, after [`Self::stop`] or [`Self::kill9`].
+    pub fn start_again(&mut self) {
+        assert!(self.child.is_none(), "it still runs");
+        self.launch(self.ports);
+    }
+
+    fn launch(&mut self, ports: Ports) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_srt-restream"));
+        command
+            .env_clear()
+            .envs(std::env::vars().filter(|(name, _)| !name.starts_with("SRT_RESTREAM")))
+            .env("SRT_RESTREAM__HTTP__LISTEN", format!("127.0.0.1:{}", ports.http))
+            .env("SRT_RESTREAM__RTMP__LISTEN", format!("127.0.0.1:{}", ports.rtmp))
+            .env("SRT_RESTREAM__SRT__LISTEN", format!("127.0.0.1:{}", ports.srt))
+            .env("SRT_RESTREAM__STORE__URL", format!("sqlite://{}", self.store().display()))
+            .envs(self.options.env.iter().map(|(name, value)| (format!("SRT_RESTREAM__{name}"), value)))
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let from = self.log().len();
+        let mut child = command.spawn().expect("cargo has built the service");
+        collect(child.stdout.take().expect("stdout is piped"), &self.log);
+        collect(child.stderr.take().expect("stderr is piped"), &self.log);
+        self.child = Some(child);
+        self.ports.http = wait_for(SOON, "the log names the HTTP address", || {
+            self.assert_runs();
+            http_port(&self.log()[from..]).ok_or_else(|| self.tail())
+        });
+        self.api = Api::new(self.ports.http, &self.options.secrets);
+        let health = wait_for(SOON, "GET /health is ready", || {
+            let (status, body) = self.api.try_get("/health")?;
+            if status == 200 { Ok(body) } else { Err(format!("{status} {body}")) }
+        });
+        self.ports = ports_of(&health);
+    }
+
+    /// The database file.
+    pub fn store(&self) -> PathBuf {
+        self.dir.path().join("t.db")
+    }
+
+    /// Everything logged so far, over all runs.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits for a text in the log.
+    #[track_caller]
+    pub fn wait_log(&self, text: &str) {
+        wait_for(SOON, &format!("the log says {text:?}"), || {
+            if self.log().contains(text) { Ok(()) } else { Err(self.tail()) }
+        });
+    }
+
+    fn tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n")
+    }
+
+    fn pid(&self) -> Pid {
+        let child = self.child.as_ref().expect("the service runs");
+        Pid::from_raw(i32::try_from(child.id()).expect("a pid fits"))
+    }
+
+    /// Panics when the process has ended by itself.
+    #[track_caller]
+    pub fn assert_runs(&mut self) {
+        let status = self.child.as_mut().expect("the service was started").try_wait().expect("our own child");
+        assert!(status.is_none(), "the service ended by itself: {status:?}\n{}", self.tail());
+    }
+
+    /// Stops it by SIGTERM; panics unless it ends well and in time.
+    #[track_caller]
+    pub fn stop(&mut self) {
+        self.assert_runs();
+        let start = Instant::now();
+        kill(self.pid(), Signal::SIGTERM).expect("it runs");
+        let mut child = self.child.take().expect("the service runs");
+        let status = loop {
+            if let Some(status) = child.try_wait().expect("our own child") {
+                break status;
+            }
+            if start.elapsed() > STOP_MAX {
+                let _ = child.kill();
+                let _ = child.wait();
+                panic!("not stopped {STOP_MAX:?} after SIGTERM\n{}", self.tail());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        assert!(status.success(), "stopped by SIGTERM it ended with {status}\n{}", self.tail());
+    }
+
+    /// Kills it as a power cut would.
+    pub fn kill9(&mut self) {
+        let mut child = self.child.take().expect("the service runs");
+        child.kill().expect("it runs");
+        child.wait().expect("our own child");
+    }
+
+    /// Threads, descriptors and UDP sockets it holds now.
+    pub fn holdings(&self) -> Holdings {
+        let proc = PathBuf::from(format!("/proc/{}", self.pid()));
+        let mut threads = BTreeMap::new();
+        for task in std::fs::read_dir(proc.join("task")).unwrap().flatten() {
+            // A thread may end between the two reads.
+            if let Ok(name) = std::fs::read_to_string(task.path().join("comm")) {
+                *threads.entry(name.trim().to_owned()).or_default() += 1;
+            }
+        }
+        let links: Vec<String> = std::fs::read_dir(proc.join("fd"))
+            .unwrap()
+            .flatten()
+            .filter_map(|fd| Some(std::fs::read_link(fd.path()).ok()?.to_string_lossy().into_owned()))
+            .collect();
+        let inode = |line: &str| line.split_whitespace().nth(9).map(|inode| format!("socket:[{inode}]"));
+        let udp: Vec<String> = ["net/udp", "net/udp6"]
+            .iter()
+            .flat_map(|table| {
+                std::fs::read_to_string(proc.join(table))
+                    .unwrap_or_default()
+                    .lines()
+                    .skip(1)
+                    .filter_map(inode)
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        Holdings { threads, fds: links.len(), udp_sockets: links.iter().filter(|link| udp.contains(link)).count() }
+    }
+}
+
+impl Holdings {
+    /// Threads in all.
+    pub fn thread_count(&self) -> usize {
+        self.threads.values().sum()
+    }
+
+    /// Whether nothing is held that was not held before.
+    pub fn within(&self, before: &Self) -> bool {
+        self.thread_count() <= before.thread_count() && self.fds <= before.fds && self.udp_sockets <= before.udp_sockets
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // What is not stopped by the test need not be stopped gently.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let log = self.log();
+        if std::thread::panicking() {
+            eprintln!("--- the service logged last:\n{}", self.tail());
+            return;
+        }
+        for secret in &self.options.secrets {
+            assert!(!log.contains(secret.as_str()), "the log holds a secret");
+        }
+        for sign in ["panicked at", "CRITICAL", "GStreamer-CRITICAL", "GLib-CRITICAL"] {
+            assert!(!log.contains(sign), "the log holds {sign:?}:\n{log}");
+        }
+    }
+}
+
+/// The port in the log's line about the HTTP listener.
+fn http_port(log: &str) -> Option<u16> {
+    let line = log.lines().find(|line| line.to_lowercase().contains("http") && line.contains("127.0.0.1:"))?;
+    let digits = line.split("127.0.0.1:").nth(1)?;
+    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok().filter(|port| *port != 0)
+}
+
+/// The ports as `GET /health` shows them.
+fn ports_of(health: &Value) -> Ports {
+    let port = |name: &str| {
+        let address = health["listen"][name].as_str().unwrap_or_default();
+        let port = address.rsplit(':').next().and_then(|port| port.parse().ok());
+        port.unwrap_or_else(|| panic!("GET /health shows no {name} address: {health}"))
+    };
+    Ports { http: port("http"), rtmp: port("rtmp"), srt: port("srt") }
+}
