@@ -142,9 +142,10 @@ impl Task {
 
     /// One attempt, from the resolver to the end of its branch.
     async fn attempt(&mut self) -> Event {
+        let stop = self.stop.clone();
         let started = tokio::select! {
             started = self.start() => started,
-            () = self.stop.cancelled() => return Event::Stop,
+            () = stop.cancelled() => return Event::Stop,
         };
         let mut attempt = match started {
             Ok(attempt) => attempt,

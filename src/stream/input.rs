@@ -200,8 +200,14 @@ impl Input {
         });
     }
 
+    /// Which tracks have begun; changes wake whoever waits.
     pub(super) fn begun(&self) -> watch::Receiver<Begun> {
         self.0.begun.subscribe()
+    }
+
+    /// Whether endpoints may connect.
+    pub fn is_live(&self) -> bool {
+        self.0.begun.borrow().live
     }
 
     /// How long nothing has come; since the stream's start when nothing came at all.
