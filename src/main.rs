@@ -38,12 +38,11 @@ fn main() -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return unusable(error.problems()),
     };
+    let file = file.map_or("no file".to_owned(), |file| file.display().to_string());
     if arguments.print_config {
         say(&settings.to_redacted_toml());
-    }
-    if arguments.check_config {
-        let source = file.map_or("defaults and environment".to_owned(), |file| file.display().to_string());
-        complain(&format!("{source}: the configuration is good"));
+    } else if arguments.check_config {
+        say(&format!("{file}: the configuration is good\n"));
     }
     if arguments.print_config || arguments.check_config {
         return ExitCode::SUCCESS;
@@ -58,7 +57,7 @@ fn main() -> ExitCode {
         version = env!("CARGO_PKG_VERSION"),
         gstreamer = %gstreamer::version_string(),
         libsrt = %srt::version(),
-        config = %file.map_or("none".to_owned(), |file| file.display().to_string()),
+        config = file,
         "starting"
     );
     serve(settings)

@@ -7,3 +7,4 @@ pub mod fanout;
 pub mod gate;
 pub mod launch;
 pub mod off_thread;
+pub mod preflight;

@@ -43,7 +43,7 @@ fn next_word(lower: &str, from: usize) -> Option<usize> {
 /// `=(string)`, and up to what ends it.
 fn value_at(lower: &str, end_of_word: usize) -> Option<std::ops::Range<usize>> {
     let after = &lower[end_of_word..];
-    let trimmed = after.trim_start_matches(['"', '\'', ' ']);
+    let trimmed = after.trim_start_matches(['"', '\'', ' ', '\\']);
     let separator = ["%3d", "=", ":", "to "].into_iter().find(|separator| trimmed.starts_with(separator))?;
     let mut start = end_of_word + (after.len() - trimmed.len()) + separator.len();
     start += lower[start..].len() - lower[start..].trim_start().len();
@@ -78,6 +78,7 @@ mod tests {
             ("set property passphrase to hunter2hunter2", "set property passphrase to ***"),
             ("{\"passphrase\":\"hunter2hunter2\"}", "{\"passphrase\":***}"),
             ("streamid=%23!::r=a/b,token%3Dhunter2&x=1", "streamid=%23!::r=a/b,token%3D***&x=1"),
+            ("streamid=(string)\"token\\\\=hunter2\";", "streamid=(string)\"token\\\\=***"),
             ("passphrase=one password=two token=three", "passphrase=*** password=*** token=***"),
             ("unknown property passphrase", "unknown property passphrase"),
             ("passphrase=", "passphrase="),
