@@ -32,6 +32,11 @@ fn a_stream_restreamed_to_another_application_of_the_same_server_is_live_there()
     receiver.wait_seconds(6.0);
     assert_restreamed("over two hops", &sample, &receiver, 6.0);
 
+    // A stream id in the access control syntax comes through whole.
+    let url = format!("srt://127.0.0.1:{}?streamid=%23!::r=LiveApp/second-copy,m=publish", service.ports.srt);
+    service.api.add_endpoint("live/test", &url);
+    service.api.wait_live("LiveApp/second-copy");
+
     service.api.remove_endpoint("live/test", &id);
     wait_until(SOON, "the copy has ended", || service.api.status("LiveApp/srt-test") != "broadcasting");
     assert_eq!(service.api.status("live/test"), "broadcasting");
@@ -55,12 +60,14 @@ fn an_endpoint_that_leads_back_into_its_own_stream_is_refused() {
         assert!(!answer["message"].as_str().unwrap_or_default().is_empty(), "{url}: no reason is given");
     }
     assert!(service.api.endpoints("LiveApp/test").is_empty());
-    // The neighbours are no loops.
-    for url in
-        [format!("srt://127.0.0.1:{port}?streamid=LiveApp/other"), format!("srt://127.0.0.1:{port}?streamid=live/test")]
-    {
-        service.api.add_endpoint("LiveApp/test", &url);
+    // The neighbours are no loops, unless they lead back.
+    for target in ["LiveApp/other", "live/test"] {
+        service.api.add_endpoint("LiveApp/test", &format!("srt://127.0.0.1:{port}?streamid={target}"));
     }
+    service.api.post("/LiveApp/rest/v2/broadcasts/create", &serde_json::json!({ "streamId": "other" }));
+    let back = format!("srt://127.0.0.1:{port}?streamid=LiveApp/test");
+    let answer = service.api.try_add_endpoint("LiveApp/other", &back);
+    assert_eq!(answer["success"], false, "a loop over two streams was taken: {answer}");
 }
 
 #[test]

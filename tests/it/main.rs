@@ -13,6 +13,7 @@ mod first_packets;
 mod garbage;
 mod idle_tracks;
 mod isolation;
+mod modes;
 mod publish_rtmp;
 mod publish_srt;
 mod reconnect;

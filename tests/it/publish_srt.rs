@@ -41,6 +41,21 @@ fn every_codec_over_srt_reaches_an_srt_receiver_unharmed() {
 }
 
 #[test]
+fn of_several_audio_tracks_the_first_is_kept_and_the_log_says_so() {
+    let service = Service::start();
+    let (first, other) = (Sample::of(sample::H264_AAC), Sample::of(sample::OTHER_H264_AAC));
+    let args = format!("-i {} -map 0:v -map 0:a -map 1:a -copyts -t 25 -c copy -f mpegts", other.path.display());
+    let both = Sample { path: first.derived("two-sounds", &args), programme: first.programme };
+    let _publisher = Publisher::srt(&service, "live/test", &both);
+    let receiver = Receiver::listen();
+    service.api.add_endpoint("live/test", &receiver.url());
+    receiver.wait_seconds(JUDGED_S);
+    assert_restreamed("the first of two audio tracks", &first, &receiver, JUDGED_S);
+    let told = |line: &str| line.contains("WARN") && line.to_lowercase().contains("audio");
+    assert!(service.log().lines().any(told), "nothing in the log about the second audio track");
+}
+
+#[test]
 fn every_form_of_stream_id_finds_its_stream() {
     let service = Service::start();
     let sample = Sample::of(sample::H264_AAC);

@@ -103,9 +103,12 @@ impl Api {
         });
     }
 
-    /// Adds an endpoint and gives its id.
+    /// Adds an endpoint, as soon as the stream is known (its publisher may just be connecting), and gives its id.
     #[track_caller]
     pub fn add_endpoint(&self, stream: &str, url: &str) -> String {
+        wait_for(SOON, &format!("{stream} is known"), || {
+            self.broadcast(stream).map(drop).ok_or_else(|| "404".to_owned())
+        });
         let answer = self.try_add_endpoint(stream, url);
         let id = answer["dataId"].as_str().unwrap_or_default();
         assert!(answer["success"] == true && !id.is_empty(), "the endpoint was not added to {stream}: {answer}");

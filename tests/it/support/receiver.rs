@@ -28,6 +28,7 @@ pub struct Receiver {
     /// The UDP port it listens on.
     pub port: u16,
     passphrase: Option<String>,
+    address: Option<String>,
     tool: Option<Tool>,
     dir: TempDir,
     run: u32,
@@ -47,7 +48,12 @@ impl Receiver {
     /// A receiver with a port that is not started: nobody is there yet.
     pub fn prepare(passphrase: Option<&str>) -> Self {
         let dir = TempDir::new().unwrap();
-        Self { port: free_port(), passphrase: passphrase.map(str::to_owned), tool: None, dir, run: 0 }
+        Self { port: free_port(), passphrase: passphrase.map(str::to_owned), address: None, tool: None, dir, run: 0 }
+    }
+
+    /// With an address of its own for srt-live-transmit, in another mode than listening.
+    pub fn with_address(port: u16, address: &str) -> Self {
+        Self { port, address: Some(address.to_owned()), ..Self::prepare(None) }.started()
     }
 
     fn started(mut self) -> Self {
@@ -69,7 +75,8 @@ impl Receiver {
 
     fn args(&self) -> Vec<String> {
         let secret = self.passphrase.as_ref().map_or(String::new(), |passphrase| format!("&passphrase={passphrase}"));
-        let url = format!("srt://127.0.0.1:{}?mode=listener&latency={LATENCY_MS}{secret}", self.port);
+        let listen = format!("srt://127.0.0.1:{}?mode=listener&latency={LATENCY_MS}{secret}", self.port);
+        let url = self.address.as_ref().unwrap_or(&listen);
         words(&format!("-v -to:{LIFE_MAX_S} {url} file://con"))
     }
 

@@ -113,9 +113,9 @@ impl Service {
             http_port(&self.log()[from..]).ok_or_else(|| self.tail())
         });
         self.api = Api::new(self.ports.http, &self.options.secrets);
-        let health = wait_for(SOON, "GET /health is ready", || {
+        let health = wait_for(SOON, "GET /health is ok", || {
             let (status, body) = self.api.try_get("/health")?;
-            if status == 200 { Ok(body) } else { Err(format!("{status} {body}")) }
+            if status == 200 && body["status"] == "ok" { Ok(body) } else { Err(format!("{status} {body}")) }
         });
         self.ports = ports_of(&health);
     }
@@ -258,9 +258,8 @@ fn http_port(log: &str) -> Option<u16> {
 /// The ports as `GET /health` shows them.
 fn ports_of(health: &Value) -> Ports {
     let port = |name: &str| {
-        let address = health["listen"][name].as_str().unwrap_or_default();
-        let port = address.rsplit(':').next().and_then(|port| port.parse().ok());
-        port.unwrap_or_else(|| panic!("GET /health shows no {name} address: {health}"))
+        let port = health["ports"][name].as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0);
+        port.unwrap_or_else(|| panic!("GET /health shows no {name} port: {health}"))
     };
     Ports { http: port("http"), rtmp: port("rtmp"), srt: port("srt") }
 }
