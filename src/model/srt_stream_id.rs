@@ -190,6 +190,8 @@ fn parse_form(text: &str, decode: Decode) -> Result<StreamIdRequest, StreamIdErr
         None => plain(text, decode),
         Some(("publish", _)) => colons(&text["publish:".len()..], decode),
         Some(("read" | "request" | "play", _)) => Err(StreamIdError::Request),
+        // The colon stands further behind, in a value or a name: others say so, and repeat no value.
+        Some((other, _)) if other.contains(['/', '?', '&', '=']) => plain(text, decode),
         Some((other, _)) => Err(Syntax::Prefix(fields::short(other)).into()),
     }
 }
