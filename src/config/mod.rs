@@ -1,0 +1,232 @@
+//! Configuration: what an operator may set, its defaults, and where it is read from.
+//!
+//! Owns the typed [`Settings`] and their loading from a TOML file and the environment. Must not know
+//! what the settings are used for, nor print or log anything: it answers with [`Settings`] or with
+//! every problem found. The hard thing is the error: each names the key, what was given, what is
+//! wanted and where it came from (file and line, or environment variable), and all are found in one go.
+
+mod error;
+mod layers;
+mod nearest;
+mod print;
+mod reader;
+mod rules;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use serde::Serialize;
+
+use crate::model::ids::AppName;
+
+pub use error::{ConfigError, Problem};
+
+/// The file read from the working directory when no `--config` is given and it exists.
+pub const DEFAULT_FILE: &str = "srt-restream.toml";
+
+/// Prefix of every environment variable that sets a key; `__` separates section and key
+/// (`SRT_RESTREAM__SRT__LISTEN`).
+pub const ENV_PREFIX: &str = "SRT_RESTREAM__";
+
+/// The application that a publisher without one gets, if it is among `apps` and nothing else is configured.
+const DEFAULT_APP_PREFERRED: &str = "LiveApp";
+
+/// Everything an operator can set. Every field is valid once [`load`] or [`parse`] has returned it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Settings {
+    /// The applications; a publish address or REST path that names another one is refused. Never empty.
+    pub apps: Vec<AppName>,
+    /// The HTTP server.
+    pub http: Http,
+    /// The RTMP ingest.
+    pub rtmp: Rtmp,
+    /// The SRT ingest.
+    pub srt: Srt,
+    /// Where broadcasts and endpoints are kept.
+    pub store: Store,
+    /// Who may call the REST interface.
+    pub rest: Rest,
+    /// Time limits of a published stream.
+    pub stream: Stream,
+    /// How endpoints connect.
+    pub endpoint: Endpoint,
+    /// What is logged and how.
+    pub log: Log,
+}
+
+/// `[http]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Http {
+    /// TCP address of the REST interface; port 0 takes any free one.
+    pub listen: SocketAddr,
+}
+
+/// `[rtmp]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rtmp {
+    /// TCP address where RTMP publishers connect; port 0 takes any free one.
+    pub listen: SocketAddr,
+}
+
+/// `[srt]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Srt {
+    /// UDP address where SRT publishers connect; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// The least receive latency asked of a publisher, in milliseconds; the larger of both sides' is used.
+    pub latency_ms: u32,
+    /// The application of a publisher whose stream id names none. One of [`Settings::apps`].
+    pub default_app: AppName,
+    /// Whether a publisher without any stream id is let in, under an id made from its address.
+    pub allow_missing_stream_id: bool,
+}
+
+/// `[store]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Store {
+    /// Address of the database, `sqlite://PATH`; a relative path starts at the working directory.
+    pub url: String,
+}
+
+/// `[rest]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rest {
+    /// The networks that may call the REST interface; others get 403.
+    pub allow: Vec<IpNet>,
+}
+
+/// `[stream]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stream {
+    /// A live stream whose publisher has sent nothing for this long, in milliseconds, may be taken over by
+    /// another publisher with the same id.
+    pub dead_publisher_ms: u64,
+    /// A publisher that has sent nothing for this long, in milliseconds, is disconnected.
+    pub idle_timeout_ms: u64,
+}
+
+/// `[endpoint]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Endpoint {
+    /// Wait before the first retry of a failed endpoint, in milliseconds; it doubles with every failure.
+    pub retry_min_ms: u64,
+    /// The longest wait between two retries, in milliseconds.
+    pub retry_max_ms: u64,
+    /// Local UDP ports that all callers share (libsrt runs two threads for each); 0 is one per core.
+    pub udp_ports: usize,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Log {
+    /// Which lines are written, as `tracing_subscriber::EnvFilter` reads it: `info`, `info,srt_restream::ingest=debug`.
+    pub filter: String,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One readable line per event.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let any = |port: u16| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        let apps: Vec<AppName> = ["live", "LiveApp"].map(valid_name).into();
+        Self {
+            http: Http { listen: any(5080) },
+            rtmp: Rtmp { listen: any(1935) },
+            srt: Srt {
+                listen: any(4200),
+                latency_ms: 150,
+                default_app: preferred_app(&apps),
+                allow_missing_stream_id: true,
+            },
+            store: Store { url: "sqlite://data/srt-restream.db".to_owned() },
+            rest: Rest { allow: ["127.0.0.0/8", "::1/128"].map(valid_net).into() },
+            stream: Stream { dead_publisher_ms: 5_000, idle_timeout_ms: 30_000 },
+            endpoint: Endpoint { retry_min_ms: 1_000, retry_max_ms: 30_000, udp_ports: 0 },
+            log: Log { filter: "info".to_owned(), format: LogFormat::Text },
+            apps,
+        }
+    }
+}
+
+impl Settings {
+    /// The settings as TOML that [`parse`] reads back, with secrets replaced by `***`.
+    pub fn to_redacted_toml(&self) -> String {
+        print::redacted_toml(self)
+    }
+}
+
+/// What [`load`] found.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The settings, complete and valid.
+    pub settings: Settings,
+    /// The file they were read from, if there was one.
+    pub file: Option<PathBuf>,
+}
+
+/// Reads the configuration of this process: `file`, or [`DEFAULT_FILE`] in the working directory if it
+/// exists, and over it the process's environment.
+///
+/// # Errors
+/// [`ConfigError`] with every problem found: a file that cannot be read or is no TOML, an unknown key, a
+/// bad value, values that contradict each other.
+pub fn load(file: Option<&Path>) -> Result<Loaded, ConfigError> {
+    let file = match file {
+        Some(path) => Some(path.to_owned()),
+        None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()),
+    };
+    let text = file.as_deref().map(layers::read_file).transpose()?;
+    let name = file.as_ref().map(|path| path.display().to_string());
+    let settings = parse(name.as_deref().zip(text.as_deref()), std::env::vars_os())?;
+    Ok(Loaded { settings, file })
+}
+
+/// Builds settings from a file's name and text and from environment variables, the latter stronger.
+/// Variables that do not begin with [`ENV_PREFIX`] are ignored, except `RUST_LOG`, which is stronger than
+/// the file's `log.filter` and weaker than `SRT_RESTREAM__LOG__FILTER`.
+///
+/// # Errors
+/// [`ConfigError`] with every problem found.
+pub fn parse<E>(file: Option<(&str, &str)>, environment: E) -> Result<Settings, ConfigError>
+where
+    E: IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
+{
+    let mut reader = reader::Reader::default();
+    if let Some((name, text)) = file {
+        layers::add_file(&mut reader, name, text)?;
+    }
+    layers::add_environment(&mut reader, environment);
+    let settings = rules::read(&mut reader);
+    reader.finish().map(|()| settings)
+}
+
+/// The application for publishers that name none, when the operator chose none either.
+fn preferred_app(apps: &[AppName]) -> AppName {
+    apps.iter()
+        .find(|app| app.as_str() == DEFAULT_APP_PREFERRED)
+        .or_else(|| apps.first())
+        .cloned()
+        .unwrap_or_else(|| valid_name(DEFAULT_APP_PREFERRED))
+}
+
+fn valid_name(name: &str) -> AppName {
+    name.parse().expect("a constant of this file, held valid by its tests")
+}
+
+fn valid_net(net: &str) -> IpNet {
+    net.parse().expect("a constant of this file, held valid by its tests")
+}
+
+#[cfg(test)]
+mod tests;

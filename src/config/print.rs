@@ -1,0 +1,69 @@
+//! Settings for other eyes: TOML without secrets. Must not know where settings come from.
+
+use std::borrow::Cow;
+
+use super::Settings;
+
+/// What stands in place of a secret.
+const REDACTED: &str = "***";
+
+/// Names of URL parameters whose value is a secret.
+const SECRET_PARAMETERS: [&str; 5] = ["password", "passphrase", "token", "key", "secret"];
+
+pub(super) fn redacted_toml(settings: &Settings) -> String {
+    let mut shown = settings.clone();
+    shown.store.url = redact_url(&settings.store.url);
+    toml::to_string(&shown).expect("settings hold only strings, numbers, booleans and lists, which TOML can write")
+}
+
+/// A URL with the password before its `@` and the values of secret parameters replaced.
+pub(super) fn redact_url(url: &str) -> String {
+    let (address, query) = url.split_once('?').map_or((url, None), |(address, query)| (address, Some(query)));
+    let mut shown = redact_user(address).into_owned();
+    if let Some(query) = query {
+        shown.push('?');
+        let parameters: Vec<_> = query.split('&').map(redact_parameter).collect();
+        shown.push_str(&parameters.join("&"));
+    }
+    shown
+}
+
+/// `scheme://user:secret@host` → `scheme://user:***@host`. The last `@` before the path counts, as in a
+/// password that holds one.
+fn redact_user(address: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = address.split_once("://") else { return address.into() };
+    let Some((user_info, host)) = rest.rsplit_once('@') else { return address.into() };
+    match user_info.split_once(':') {
+        Some((user, _)) => format!("{scheme}://{user}:{REDACTED}@{host}").into(),
+        None => format!("{scheme}://{REDACTED}@{host}").into(),
+    }
+}
+
+fn redact_parameter(parameter: &str) -> Cow<'_, str> {
+    match parameter.split_once('=') {
+        Some((name, _)) if SECRET_PARAMETERS.iter().any(|secret| name.to_ascii_lowercase().contains(secret)) => {
+            format!("{name}={REDACTED}").into()
+        }
+        _ => parameter.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_of_a_url_are_replaced_and_the_rest_stays() {
+        for (url, shown) in [
+            ("sqlite://data/srt-restream.db", "sqlite://data/srt-restream.db"),
+            ("sqlite://data/a.db?mode=rwc", "sqlite://data/a.db?mode=rwc"),
+            ("postgres://me:hunter2@db:5432/x", "postgres://me:***@db:5432/x"),
+            ("postgres://me:hun@ter2@db/x?sslmode=require", "postgres://me:***@db/x?sslmode=require"),
+            ("postgres://hunter2@db/x", "postgres://***@db/x"),
+            ("postgres://db/x?user=me&password=hunter2", "postgres://db/x?user=me&password=***"),
+            ("postgres://db/x?sslpassword=hunter2", "postgres://db/x?sslpassword=***"),
+        ] {
+            assert_eq!(redact_url(url), shown);
+        }
+    }
+}

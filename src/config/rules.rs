@@ -1,0 +1,206 @@
+//! The keys: name, type, range, and what they ask of each other. The one place to add a key; the documents
+//! (README, the example file) list the same ones, and a test compares them.
+
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use tracing_subscriber::EnvFilter;
+
+use super::nearest::nearest;
+use super::reader::Reader;
+use super::{Endpoint, Http, Log, LogFormat, Rest, Rtmp, Settings, Srt, Store, Stream, preferred_app};
+use crate::model::ids::{AppName, NAME_LEN_MAX};
+
+/// Receive latency of the SRT ingest, milliseconds. Below 20 a receiver gives up packets that a LAN still
+/// re-sends; above a minute the figure is a mistaken unit.
+const LATENCY_MS: std::ops::RangeInclusive<i64> = 20..=60_000;
+
+/// Silence after which a publisher counts as dead, milliseconds: longer than a key frame's pause, at most ten minutes.
+const DEAD_PUBLISHER_MS: std::ops::RangeInclusive<i64> = 500..=600_000;
+
+/// Silence after which a publisher is disconnected, milliseconds: at most a day.
+const IDLE_TIMEOUT_MS: std::ops::RangeInclusive<i64> = 1_000..=86_400_000;
+
+/// Waits between retries, milliseconds: not a busy loop, at most an hour.
+const RETRY_MS: std::ops::RangeInclusive<i64> = 100..=3_600_000;
+
+/// Shared local UDP ports; libsrt runs two threads for each.
+const UDP_PORTS: std::ops::RangeInclusive<i64> = 0..=64;
+
+/// Takes every key out of the reader, which keeps the problems.
+pub(super) fn read(reader: &mut Reader) -> Settings {
+    let default = Settings::default();
+    let apps = read_apps(reader, default.apps);
+    let default_app = preferred_app(&apps);
+    let settings = Settings {
+        http: Http { listen: read_listen(reader, "http.listen", default.http.listen) },
+        rtmp: Rtmp { listen: read_listen(reader, "rtmp.listen", default.rtmp.listen) },
+        srt: Srt {
+            listen: read_listen(reader, "srt.listen", default.srt.listen),
+            latency_ms: reader.take_number("srt.latency_ms", "milliseconds", LATENCY_MS, default.srt.latency_ms),
+            default_app: reader.take_text("srt.default_app", "one of apps", default_app, |text| {
+                text.parse().map_err(|error| format!("it {error}"))
+            }),
+            allow_missing_stream_id: reader
+                .take_bool("srt.allow_missing_stream_id", default.srt.allow_missing_stream_id),
+        },
+        store: Store { url: read_store_url(reader, default.store.url) },
+        rest: Rest { allow: read_allow(reader, default.rest.allow) },
+        stream: Stream {
+            dead_publisher_ms: reader.take_number(
+                "stream.dead_publisher_ms",
+                "milliseconds",
+                DEAD_PUBLISHER_MS,
+                default.stream.dead_publisher_ms,
+            ),
+            idle_timeout_ms: reader.take_number(
+                "stream.idle_timeout_ms",
+                "milliseconds",
+                IDLE_TIMEOUT_MS,
+                default.stream.idle_timeout_ms,
+            ),
+        },
+        endpoint: Endpoint {
+            retry_min_ms: reader.take_number(
+                "endpoint.retry_min_ms",
+                "milliseconds",
+                RETRY_MS,
+                default.endpoint.retry_min_ms,
+            ),
+            retry_max_ms: reader.take_number(
+                "endpoint.retry_max_ms",
+                "milliseconds",
+                RETRY_MS,
+                default.endpoint.retry_max_ms,
+            ),
+            udp_ports: reader.take_number("endpoint.udp_ports", "ports", UDP_PORTS, default.endpoint.udp_ports),
+        },
+        log: Log {
+            filter: read_filter(reader, default.log.filter),
+            format: reader.take_text("log.format", "\"text\" or \"json\"", default.log.format, |text| match text {
+                "text" => Ok(LogFormat::Text),
+                "json" => Ok(LogFormat::Json),
+                _ => Err(String::new()),
+            }),
+        },
+        apps,
+    };
+    check_across(reader, &settings);
+    settings
+}
+
+fn read_apps(reader: &mut Reader, default: Vec<AppName>) -> Vec<AppName> {
+    let wanted = format!(
+        "a list of one or more different names such as [\"live\", \"LiveApp\"], each of 1 to {NAME_LEN_MAX} letters, digits, '-', '_', '.'"
+    );
+    reader.take_list("apps", &wanted, default, |apps: &[AppName]| {
+        let mut sorted: Vec<&AppName> = apps.iter().collect();
+        sorted.sort();
+        match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(format!("\"{}\" is there twice", pair[0])),
+            None if apps.is_empty() => Err("it is empty".to_owned()),
+            None => Ok(()),
+        }
+    })
+}
+
+fn read_listen(reader: &mut Reader, key: &'static str, default: SocketAddr) -> SocketAddr {
+    let example = SocketAddr::new(default.ip(), default.port());
+    let wanted =
+        format!("an IP address and a port such as \"{example}\", \"127.0.0.1:0\" or \"[::]:{}\"", default.port());
+    reader.take_text(key, &wanted, default, |text| text.trim().parse().map_err(|_| String::new()))
+}
+
+fn read_store_url(reader: &mut Reader, default: String) -> String {
+    let wanted = "\"sqlite://PATH\", with a path from the working directory, or \"sqlite:///PATH\", from the root";
+    reader.take_text("store.url", wanted, default, |text| {
+        let path = text.strip_prefix("sqlite:").ok_or_else(String::new)?;
+        let path = path.strip_prefix("//").unwrap_or(path);
+        match path.split('?').next() {
+            None | Some("") => Err("the path is missing".to_owned()),
+            Some(_) => Ok(text.to_owned()),
+        }
+    })
+}
+
+/// A network, or a lone address as the network of itself.
+struct Network(IpNet);
+
+impl FromStr for Network {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let lone = || text.parse::<IpAddr>().map(IpNet::from);
+        text.parse::<IpNet>().or_else(|_| lone()).map(Self).map_err(|_| "is none")
+    }
+}
+
+fn read_allow(reader: &mut Reader, default: Vec<IpNet>) -> Vec<IpNet> {
+    let wanted = "a list of networks or addresses such as [\"127.0.0.0/8\", \"::1/128\", \"192.0.2.7\"]";
+    let networks = reader.take_list("rest.allow", wanted, default.into_iter().map(Network).collect(), |_| Ok(()));
+    networks.into_iter().map(|Network(net)| net).collect()
+}
+
+fn read_filter(reader: &mut Reader, default: String) -> String {
+    let wanted = "a log filter such as \"info\", \"debug\" or \"info,srt_restream::ingest=debug\"";
+    reader.take_text("log.filter", wanted, default, |text| {
+        EnvFilter::builder().parse(text).map_err(|error| error.to_string())?;
+        for directive in text.split(',').map(str::trim) {
+            check_directive(directive)?;
+        }
+        Ok(text.to_owned())
+    })
+}
+
+/// `EnvFilter` takes any bare word that is no level for the name of a module, so that `inof` would be valid
+/// and silence everything.
+fn check_directive(directive: &str) -> Result<(), String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let lower = directive.to_ascii_lowercase();
+    if directive.contains(['=', ':', '[', '_']) || LEVELS.contains(&lower.as_str()) {
+        return Ok(());
+    }
+    match nearest(&lower, LEVELS) {
+        Some(level) => Err(format!("{directive:?} is no level; did you mean {level:?}?")),
+        None => Ok(()),
+    }
+}
+
+fn check_across(reader: &mut Reader, settings: &Settings) {
+    let Settings { apps, srt, stream, endpoint, http, rtmp, .. } = settings;
+    if reader.is_sound("apps") && reader.is_sound("srt.default_app") && !apps.contains(&srt.default_app) {
+        let names: Vec<_> = apps.iter().map(AppName::as_str).collect();
+        reader.refuse_taken("srt.default_app", format!("one of apps ({})", names.join(", ")));
+    }
+    check_order(
+        reader,
+        ("endpoint.retry_min_ms", endpoint.retry_min_ms),
+        ("endpoint.retry_max_ms", endpoint.retry_max_ms),
+    );
+    check_order(
+        reader,
+        ("stream.dead_publisher_ms", stream.dead_publisher_ms),
+        ("stream.idle_timeout_ms", stream.idle_timeout_ms),
+    );
+    if reader.is_sound("http.listen") && reader.is_sound("rtmp.listen") && collide(http.listen, rtmp.listen) {
+        let wanted = |other: &str, taken: SocketAddr| format!("an address that {other} ({taken}) does not take");
+        if !reader.refuse_taken("rtmp.listen", wanted("http.listen", http.listen)) {
+            reader.refuse_taken("http.listen", wanted("rtmp.listen", rtmp.listen));
+        }
+    }
+}
+
+fn check_order(reader: &mut Reader, (low_key, low): (&'static str, u64), (high_key, high): (&'static str, u64)) {
+    if low <= high || !reader.is_sound(low_key) || !reader.is_sound(high_key) {
+        return;
+    }
+    if !reader.refuse_taken(low_key, format!("at most {high_key}, which is {high}")) {
+        reader.refuse_taken(high_key, format!("at least {low_key}, which is {low}"));
+    }
+}
+
+/// Whether two TCP addresses cannot both be bound. An IPv6 wildcard also takes the port of IPv4.
+fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+    let wildcard = |one: SocketAddr, other: SocketAddr| one.ip().is_unspecified() && (one.is_ipv6() || other.is_ipv4());
+    a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || wildcard(a, b) || wildcard(b, a))
+}

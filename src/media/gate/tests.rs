@@ -1,0 +1,126 @@
+//! The gate as tables: every sentence of its documentation.
+
+use super::*;
+
+const FRAME_NS: u64 = 40_000_000;
+
+fn video(frame: u64, key: bool) -> Unit {
+    Unit { kind: TrackKind::Video, key, time_ns: frame * FRAME_NS }
+}
+
+fn audio(frame: u64) -> Unit {
+    Unit { kind: TrackKind::Audio, key: true, time_ns: frame * FRAME_NS }
+}
+
+fn at(frame: u64) -> Duration {
+    Duration::from_nanos(frame * FRAME_NS)
+}
+
+fn open_gate() -> Gate {
+    let mut gate = Gate::new();
+    gate.add_track(TrackKind::Video);
+    gate.add_track(TrackKind::Audio);
+    gate.connected();
+    assert_eq!(gate.admit(video(0, true), at(0)), Verdict::Open);
+    gate.consumed(TrackKind::Video, 0);
+    gate
+}
+
+#[test]
+fn before_the_receiver_is_connected_lag_closes_it_at_once() {
+    let mut gate = Gate::new();
+    gate.add_track(TrackKind::Video);
+    assert_eq!(gate.admit(video(0, true), at(0)), Verdict::Open);
+    let closed = (1..100).find(|frame| gate.admit(video(*frame, false), at(*frame)) == Verdict::Drop);
+    assert_eq!(closed, Some(12), "the first unit after more than 400 ms");
+    assert_eq!(gate.admit(video(50, true), at(50)), Verdict::Drop, "not drained");
+    gate.connected();
+    gate.consumed(TrackKind::Video, 11 * FRAME_NS);
+    assert_eq!(gate.admit(video(75, true), at(75)), Verdict::Open);
+}
+
+#[test]
+fn video_opens_it_at_a_key_frame_and_audio_before_that_frame_stays_out() {
+    let mut gate = Gate::new();
+    gate.add_track(TrackKind::Video);
+    gate.add_track(TrackKind::Audio);
+    gate.connected();
+    assert_eq!(gate.admit(audio(0), at(0)), Verdict::Drop);
+    assert_eq!(gate.admit(video(1, false), at(1)), Verdict::Drop);
+    assert_eq!(gate.admit(video(5, true), at(5)), Verdict::Open);
+    assert_eq!(gate.admit(audio(4), at(5)), Verdict::Drop);
+    assert_eq!(gate.admit(audio(5), at(5)), Verdict::Pass);
+    assert_eq!(gate.admit(video(6, false), at(6)), Verdict::Pass);
+}
+
+#[test]
+fn audio_alone_opens_at_once() {
+    let mut gate = Gate::new();
+    gate.add_track(TrackKind::Audio);
+    gate.connected();
+    assert_eq!(gate.admit(audio(3), at(3)), Verdict::Open);
+}
+
+#[test]
+fn video_that_joins_audio_late_does_not_close_it() {
+    let mut gate = Gate::new();
+    gate.add_track(TrackKind::Audio);
+    gate.connected();
+    assert_eq!(gate.admit(audio(0), at(0)), Verdict::Open);
+    gate.add_track(TrackKind::Video);
+    assert_eq!(gate.admit(audio(1), at(1)), Verdict::Pass);
+}
+
+#[test]
+fn a_blocked_endpoint_closes_it_and_whole_gops_are_dropped_until_it_has_drained() {
+    let mut gate = open_gate();
+    let mut frame = 1;
+    while gate.admit(video(frame, false), at(frame)) == Verdict::Pass {
+        frame += 1;
+        assert!(frame < 100, "must close");
+    }
+    let held = gate.lag();
+    assert!(held >= LAG_MAX && held <= LAG_MAX + LAG_PATIENCE + Duration::from_millis(80), "{held:?}");
+    assert_eq!(gate.counters().closings, 1);
+    assert_eq!(gate.admit(video(frame + 1, true), at(frame + 1)), Verdict::Drop, "not drained");
+    gate.consumed(TrackKind::Video, (frame - 1) * FRAME_NS);
+    assert_eq!(gate.admit(video(frame + 2, false), at(frame + 2)), Verdict::Drop, "never in mid-GOP");
+    assert_eq!(gate.admit(video(frame + 3, true), at(frame + 3)), Verdict::Open);
+    assert_eq!(gate.lag(), Duration::ZERO, "the lag starts anew");
+    assert_eq!(gate.counters().dropped_units, 3);
+}
+
+#[test]
+fn a_burst_that_drains_closes_nothing() {
+    let mut gate = open_gate();
+    for frame in 1..=75 {
+        assert_eq!(gate.admit(video(frame, false), at(1)), Verdict::Pass, "3 s of media at one moment");
+    }
+    gate.consumed(TrackKind::Video, 75 * FRAME_NS);
+    assert_eq!(gate.admit(video(76, false), at(76)), Verdict::Pass);
+    assert_eq!(gate.counters().closings, 0);
+}
+
+#[test]
+fn a_trickling_endpoint_closes_it_although_something_goes_out_all_the_time() {
+    let mut gate = open_gate();
+    let closed = (1..200).find(|frame| {
+        gate.consumed(TrackKind::Video, frame / 2 * FRAME_NS);
+        gate.admit(video(*frame, false), at(*frame)) == Verdict::Drop
+    });
+    assert!(closed.is_some_and(|frame| frame < 40), "{closed:?}");
+}
+
+#[test]
+fn more_than_the_limit_at_once_closes_it_without_patience() {
+    let mut gate = open_gate();
+    let closed = (1..1000).find(|frame| gate.admit(video(*frame, false), at(1)) == Verdict::Drop);
+    assert_eq!(closed.map(|frame| frame * FRAME_NS / 1_000_000), Some(6080));
+}
+
+#[test]
+fn a_locked_gate_stays_locked() {
+    let mut gate = open_gate();
+    gate.lock();
+    assert_eq!(gate.admit(video(1, true), at(1)), Verdict::Drop);
+}

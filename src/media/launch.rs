@@ -1,0 +1,148 @@
+//! The launch texts of `pipelines/`: what an operator runs by hand is what the service runs.
+//!
+//! User data never goes into a text (a stream id may hold `!`): parse first, then set properties.
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+use crate::model::codec::Codec;
+
+/// A launch text with its comments stripped, and the name of its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Launch {
+    /// The file's name without `.launch`.
+    pub name: &'static str,
+    text: &'static str,
+}
+
+macro_rules! launch {
+    ($name:literal) => {
+        Launch { name: $name, text: include_str!(concat!("../../pipelines/", $name, ".launch")) }
+    };
+}
+
+/// One published stream.
+pub const STREAM: Launch = launch!("stream");
+/// One SRT endpoint.
+pub const ENDPOINT: Launch = launch!("endpoint");
+/// MPEG-TS from an SRT publisher.
+pub const INGEST_TS: Launch = launch!("ingest-ts");
+const PARSE: [Launch; 6] = [
+    launch!("parse-h264"),
+    launch!("parse-h265"),
+    launch!("parse-aac"),
+    launch!("parse-mpeg"),
+    launch!("parse-ac3"),
+    launch!("parse-opus"),
+];
+
+/// The parser of a codec: `… name=parse ! … name=pin ! appsink name=out`.
+pub fn parse(codec: Codec) -> Launch {
+    PARSE[match codec {
+        Codec::H264 => 0,
+        Codec::H265 => 1,
+        Codec::Aac => 2,
+        Codec::Mpeg => 3,
+        Codec::Ac3 => 4,
+        Codec::Opus => 5,
+    }]
+}
+
+/// A launch text that could not be built, or lacks an element that the code looks up.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// GStreamer's parser refused it (a plugin is missing, or the text is wrong).
+    #[error("pipelines/{file}.launch: {reason}")]
+    Parse {
+        /// The file's name without `.launch`.
+        file: &'static str,
+        /// GStreamer's words.
+        reason: String,
+    },
+    /// No element of that name and type in it.
+    #[error("pipelines/{file}.launch holds no fitting element named {element:?}")]
+    Element {
+        /// The file's name without `.launch`.
+        file: &'static str,
+        /// The name looked for.
+        element: &'static str,
+    },
+}
+
+impl Launch {
+    /// The text without its comment lines.
+    pub fn stripped(&self) -> String {
+        self.text.lines().filter(|line| !line.trim_start().starts_with('#')).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Builds it as a pipeline of its own.
+    ///
+    /// # Errors
+    /// See [`LaunchError`].
+    pub fn pipeline(&self) -> Result<gst::Pipeline, LaunchError> {
+        gst::parse::launch(&self.stripped())
+            .map_err(|error| self.refused(&error))?
+            .downcast::<gst::Pipeline>()
+            .map_err(|_| LaunchError::Parse { file: self.name, reason: "not a pipeline".into() })
+    }
+
+    /// Builds it as a bin without ghost pads, to be added to a pipeline.
+    ///
+    /// # Errors
+    /// See [`LaunchError`].
+    pub fn bin(&self) -> Result<gst::Bin, LaunchError> {
+        gst::parse::bin_from_description(&self.stripped(), false).map_err(|error| self.refused(&error))
+    }
+
+    /// The element of that name and type inside `bin`.
+    ///
+    /// # Errors
+    /// [`LaunchError::Element`].
+    pub fn element<T: IsA<gst::Element>>(&self, bin: &impl IsA<gst::Bin>, name: &'static str) -> Result<T, LaunchError> {
+        bin.as_ref()
+            .by_name(name)
+            .and_then(|element| element.downcast::<T>().ok())
+            .ok_or(LaunchError::Element { file: self.name, element: name })
+    }
+
+    fn refused(&self, error: &gst::glib::Error) -> LaunchError {
+        LaunchError::Parse { file: self.name, reason: error.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_parses_and_holds_the_elements_the_code_looks_up() {
+        gst::init().expect("GStreamer");
+        for (launch, elements) in [
+            (STREAM, &["video", "video_pin", "video_tee", "audio", "audio_pin", "audio_tee"][..]),
+            (ENDPOINT, &["mux", "sink"]),
+            (INGEST_TS, &["ts", "demux"]),
+        ] {
+            let pipeline = launch.pipeline().expect(launch.name);
+            for name in elements {
+                launch.element::<gst::Element>(&pipeline, name).expect("named in the file");
+            }
+        }
+        for launch in PARSE {
+            let bin = launch.bin().expect(launch.name);
+            for name in ["parse", "pin", "out"] {
+                launch.element::<gst::Element>(&bin, name).expect("named in the file");
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_of_the_directory_is_loaded() {
+        let known: Vec<_> = [STREAM, ENDPOINT, INGEST_TS].iter().chain(&PARSE).map(|l| l.name.to_owned()).collect();
+        for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines")).expect("directory") {
+            let name = entry.expect("entry").file_name().into_string().expect("ASCII");
+            if let Some(name) = name.strip_suffix(".launch") {
+                assert!(known.contains(&name.to_owned()), "{name}.launch is used by nobody");
+            }
+        }
+    }
+}

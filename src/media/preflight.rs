@@ -1,0 +1,91 @@
+//! The GStreamer elements this service stands on, and which of them this machine lacks. Owns the list;
+//! must not know what they are used for beyond one word. The hard thing: a factory in the registry may
+//! belong to a plugin that does not load (a library of its own is missing), so each one is loaded.
+
+use std::fmt;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+/// A required element that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Missing {
+    /// The element factory's name.
+    pub element: &'static str,
+    /// The plugin that has it.
+    pub plugin: &'static str,
+    /// The Debian package that has the plugin.
+    pub debian_package: &'static str,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { element, plugin, debian_package } = self;
+        write!(f, "GStreamer element {element} is missing (plugin {plugin}, Debian package {debian_package})")
+    }
+}
+
+const CORE: &str = "libgstreamer1.0-0";
+const BASE: &str = "gstreamer1.0-plugins-base";
+const GOOD: &str = "gstreamer1.0-plugins-good";
+const BAD: &str = "gstreamer1.0-plugins-bad";
+
+/// Element, plugin and Debian 12's package, as `gst-inspect-1.0` and `dpkg -S` name them.
+const REQUIRED: [(&str, &str, &str); 14] = [
+    ("capsfilter", "coreelements", CORE),
+    ("tee", "coreelements", CORE),
+    ("appsrc", "app", BASE),
+    ("appsink", "app", BASE),
+    ("aacparse", "audioparsers", GOOD),
+    ("ac3parse", "audioparsers", GOOD),
+    ("mpegaudioparse", "audioparsers", GOOD),
+    ("h264parse", "videoparsersbad", BAD),
+    ("h265parse", "videoparsersbad", BAD),
+    ("opusparse", "opusparse", BAD),
+    ("tsdemux", "mpegtsdemux", BAD),
+    ("tsparse", "mpegtsdemux", BAD),
+    ("mpegtsmux", "mpegtsmux", BAD),
+    ("srtsink", "srt", BAD),
+];
+
+/// Every required element that cannot be made on this machine; empty when all is well. Needs `gst::init`.
+pub fn missing_elements() -> Vec<Missing> {
+    REQUIRED
+        .into_iter()
+        .filter(|(element, ..)| gst::ElementFactory::find(element).is_none_or(|factory| factory.load().is_err()))
+        .map(|(element, plugin, debian_package)| Missing { element, plugin, debian_package })
+        .collect()
+}
+
+/// The packages of missing elements, each once, in alphabetical order.
+pub fn debian_packages(missing: &[Missing]) -> Vec<&'static str> {
+    let mut packages: Vec<_> = missing.iter().map(|missing| missing.debian_package).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    packages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_required_element_is_in_the_plugin_that_the_list_names() {
+        gst::init().expect("GStreamer");
+        assert_eq!(missing_elements(), []);
+        for (element, plugin, _) in REQUIRED {
+            let factory = gst::ElementFactory::find(element).expect(element);
+            assert_eq!(factory.plugin_name().as_deref(), Some(plugin), "{element}");
+        }
+    }
+
+    #[test]
+    fn a_package_is_named_once() {
+        let missing = |debian_package| Missing { element: "e", plugin: "p", debian_package };
+        assert_eq!(debian_packages(&[missing(GOOD), missing(BAD), missing(GOOD)]), [BAD, GOOD]);
+        assert_eq!(
+            missing(BAD).to_string(),
+            "GStreamer element e is missing (plugin p, Debian package gstreamer1.0-plugins-bad)"
+        );
+    }
+}

@@ -1,0 +1,159 @@
+//! From a source's clock to the stream's running time, the only place that does it.
+//!
+//! Both tracks share one offset, so that what was in sync stays in sync. The hard thing is a jump (an
+//! encoder's restart, a wrap that nobody unwrapped): the tracks see it at different moments, and for a
+//! while units of the old and the new clock arrive mixed. So the line knows two offsets, the current and
+//! the one before, and asks of each unit which of them it continues.
+
+use std::time::Duration;
+
+use crate::model::codec::TrackKind;
+
+/// A step forward in a track's decode time that is larger than this, and that the wall clock did not
+/// make as well, is a jump.
+pub const FORWARD_MAX: Duration = Duration::from_secs(1);
+
+/// A step backward larger than this is a jump; a smaller one is disorder in the source.
+pub const BACKWARD_MAX: Duration = Duration::from_millis(200);
+
+/// How far a track's first unit may lie from the other track's newest one and still share its clock.
+pub const FIRST_SPREAD_MAX: Duration = Duration::from_secs(2);
+
+/// An offset that no unit used for this long is forgotten.
+pub const CLOCK_KEPT: Duration = Duration::from_secs(5);
+
+/// Distance between the last unit of an old clock and the first of a new one.
+const SPLICE: Duration = Duration::from_millis(40);
+
+/// Presentation and decode time differ by no more than this; more is a broken time stamp.
+const COMPOSITION_MAX: Duration = Duration::from_secs(10);
+
+/// Least step between two units of a track.
+const STEP_MIN_NS: i64 = 1_000;
+
+const fn ns(duration: Duration) -> i64 {
+    duration.as_nanos() as i64
+}
+
+/// A unit's place in running time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// Decode time in nanoseconds of running time; rises strictly within a track.
+    pub dts_ns: u64,
+    /// Presentation time in nanoseconds of running time.
+    pub pts_ns: u64,
+    /// The first unit of its track on another clock.
+    pub jumped: bool,
+}
+
+/// One of the source's clocks: running time minus source time.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    offset_ns: i64,
+    used_ns: i64,
+    generation: u64,
+}
+
+/// The newest unit of a track.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    placed_ns: i64,
+    arrived_ns: i64,
+    generation: u64,
+}
+
+/// The mapping of one stream.
+#[derive(Debug, Default)]
+pub struct Timeline {
+    /// The current clock first, then the one before it.
+    clocks: [Option<Clock>; 2],
+    /// By track: video, audio.
+    last: [Option<Last>; 2],
+    jumps: u64,
+}
+
+impl Timeline {
+    /// How often the source's clock jumped.
+    pub fn jumps(&self) -> u64 {
+        self.jumps
+    }
+
+    /// Places a unit. `dts_ns` and `pts_ns` are the source's, in nanoseconds of any origin;
+    /// `arrived_ns` is the running time at which it came (it must leave room below for a first unit
+    /// that is older than the one which set the clock).
+    pub fn place(&mut self, kind: TrackKind, dts_ns: i64, pts_ns: i64, arrived_ns: i64) -> Placed {
+        let track = match kind {
+            TrackKind::Video => 0,
+            TrackKind::Audio => 1,
+        };
+        let last = self.last[track];
+        let slot = self.continued(last, dts_ns, arrived_ns).unwrap_or_else(|| self.start_clock(dts_ns, arrived_ns));
+        let clock = self.clocks[slot].get_or_insert(Clock { offset_ns: 0, used_ns: 0, generation: 0 });
+        clock.used_ns = arrived_ns;
+        let mut placed_ns = dts_ns.saturating_add(clock.offset_ns).max(0);
+        if let Some(last) = last {
+            let deficit = last.placed_ns.saturating_add(STEP_MIN_NS).saturating_sub(placed_ns);
+            if deficit > 0 {
+                if last.generation != clock.generation {
+                    // The track's first unit on this clock lands before its own past: the whole clock
+                    // moves, so that both tracks keep their distance.
+                    clock.offset_ns = clock.offset_ns.saturating_add(deficit);
+                }
+                placed_ns = placed_ns.saturating_add(deficit);
+            }
+        }
+        let generation = clock.generation;
+        self.last[track] = Some(Last { placed_ns, arrived_ns, generation });
+        let composition_ns = pts_ns.saturating_sub(dts_ns).clamp(-ns(COMPOSITION_MAX), ns(COMPOSITION_MAX));
+        Placed {
+            dts_ns: placed_ns.unsigned_abs(),
+            pts_ns: placed_ns.saturating_add(composition_ns).max(0).unsigned_abs(),
+            jumped: last.is_some_and(|last| last.generation != generation),
+        }
+    }
+
+    /// The clock that a unit continues: of those it fits, the one that places it nearest to where it is expected.
+    fn continued(&self, last: Option<Last>, dts_ns: i64, arrived_ns: i64) -> Option<usize> {
+        let own = last.is_some();
+        let Some(reference) = last.or_else(|| self.newest()) else { return None };
+        let waited_ns = arrived_ns.saturating_sub(reference.arrived_ns).max(0);
+        let (back_ns, forward_ns) = if own {
+            (ns(BACKWARD_MAX), ns(FORWARD_MAX))
+        } else {
+            (ns(FIRST_SPREAD_MAX), ns(FIRST_SPREAD_MAX))
+        };
+        let distance = |clock: &Clock| dts_ns.saturating_add(clock.offset_ns).saturating_sub(reference.placed_ns);
+        (0..2)
+            .filter_map(|slot| Some((slot, self.clocks[slot]?)))
+            .filter(|(_, clock)| arrived_ns.saturating_sub(clock.used_ns) <= ns(CLOCK_KEPT).max(waited_ns))
+            .map(|(slot, clock)| (slot, distance(&clock)))
+            .filter(|(_, distance)| (-back_ns..=forward_ns.saturating_add(waited_ns)).contains(distance))
+            .min_by_key(|(_, distance)| distance.saturating_abs())
+            .map(|(slot, _)| slot)
+    }
+
+    /// Starts a clock with this unit; the current one becomes the one before.
+    fn start_clock(&mut self, dts_ns: i64, arrived_ns: i64) -> usize {
+        let generation = self.clocks[0].map_or(0, |clock| clock.generation + 1);
+        let start_ns = match self.newest() {
+            None => arrived_ns,
+            Some(newest) => {
+                self.jumps += 1;
+                // Running time goes on as the wall clock did.
+                let waited_ns = arrived_ns.saturating_sub(newest.arrived_ns);
+                newest.placed_ns.saturating_add(waited_ns.max(ns(SPLICE)))
+            }
+        };
+        self.clocks[1] = self.clocks[0];
+        self.clocks[0] =
+            Some(Clock { offset_ns: start_ns.saturating_sub(dts_ns), used_ns: arrived_ns, generation });
+        0
+    }
+
+    fn newest(&self) -> Option<Last> {
+        self.last.iter().flatten().copied().max_by_key(|last| last.placed_ns)
+    }
+}
+
+#[cfg(test)]
+mod tests;

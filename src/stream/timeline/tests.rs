@@ -1,0 +1,178 @@
+//! The line as scenes: what a source does, and what must come out.
+
+use super::*;
+use TrackKind::{Audio, Video};
+
+const MS: i64 = 1_000_000;
+const START: i64 = 10_000 * MS;
+
+/// Feeds video (40 ms) and audio (20 ms) from source time `from_ms` for `count` frames, arriving in real time.
+struct Scene {
+    line: Timeline,
+    now_ns: i64,
+    out: Vec<(TrackKind, i64, Placed)>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self { line: Timeline::default(), now_ns: START, out: Vec::new() }
+    }
+
+    fn unit(&mut self, kind: TrackKind, source_ms: i64) -> Placed {
+        let placed = self.line.place(kind, source_ms * MS, source_ms * MS, self.now_ns);
+        self.out.push((kind, source_ms, placed));
+        placed
+    }
+
+    fn run(&mut self, from_ms: i64, frames: i64) {
+        for frame in 0..frames {
+            let t = from_ms + frame * 40;
+            self.unit(Video, t);
+            self.unit(Audio, t);
+            self.now_ns += 20 * MS;
+            self.unit(Audio, t + 20);
+            self.now_ns += 20 * MS;
+        }
+    }
+
+    fn assert_rising(&self) {
+        for kind in TrackKind::ALL {
+            let times: Vec<_> = self.out.iter().filter(|(k, ..)| *k == kind).map(|(_, _, p)| p.dts_ns).collect();
+            assert!(times.windows(2).all(|w| w[0] < w[1]), "{kind}: {times:?}");
+        }
+    }
+
+    /// Audio minus video of units with the same source time, over the last `frames`.
+    fn last_offsets_ms(&self, frames: usize) -> Vec<i64> {
+        let placed = |kind, source| {
+            self.out.iter().rev().find(|(k, s, _)| *k == kind && *s == source).map(|(_, _, p)| p.dts_ns as i64)
+        };
+        self.out
+            .iter()
+            .rev()
+            .filter(|(kind, ..)| *kind == Video)
+            .take(frames)
+            .filter_map(|(_, source, p)| Some((placed(Audio, *source)? - p.dts_ns as i64) / MS))
+            .collect()
+    }
+}
+
+#[test]
+fn a_steady_source_is_shifted_as_a_whole() {
+    let mut scene = Scene::new();
+    scene.run(5_000, 100);
+    for (_, source_ms, placed) in &scene.out {
+        assert_eq!(placed.dts_ns as i64, START + (source_ms - 5_000) * MS);
+        assert!(!placed.jumped);
+    }
+    assert_eq!(scene.line.jumps(), 0);
+}
+
+#[test]
+fn composition_time_is_kept() {
+    let mut line = Timeline::default();
+    let placed = line.place(Video, 0, 80 * MS, START);
+    assert_eq!((placed.dts_ns as i64, placed.pts_ns as i64), (START, START + 80 * MS));
+}
+
+#[test]
+fn a_jump_back_and_one_forward_go_on_rising_and_in_sync() {
+    for target_ms in [0, 95_000_000, 3_000] {
+        let mut scene = Scene::new();
+        scene.run(60_000, 50);
+        scene.run(target_ms, 50);
+        scene.assert_rising();
+        assert_eq!(scene.line.jumps(), 1, "to {target_ms}");
+        assert!(scene.last_offsets_ms(20).iter().all(|offset| *offset == 0), "{:?}", scene.last_offsets_ms(20));
+    }
+}
+
+#[test]
+fn units_of_the_old_clock_that_come_late_are_still_placed_by_it() {
+    let mut scene = Scene::new();
+    scene.run(60_000, 50);
+    // Audio jumps first; video of the old clock follows for three frames.
+    scene.unit(Audio, 0);
+    for frame in 0..3 {
+        scene.unit(Video, 62_000 + frame * 40);
+        scene.now_ns += 20 * MS;
+        scene.unit(Audio, 20 + frame * 20);
+    }
+    assert_eq!(scene.line.jumps(), 1);
+    for frame in 0..30 {
+        scene.unit(Video, 100 + frame * 40);
+        scene.unit(Audio, 100 + frame * 40);
+        scene.now_ns += 40 * MS;
+    }
+    scene.assert_rising();
+    assert_eq!(scene.line.jumps(), 1);
+    assert!(scene.last_offsets_ms(20).iter().all(|offset| *offset == 0));
+}
+
+#[test]
+fn a_pause_and_a_burst_are_not_jumps() {
+    let mut scene = Scene::new();
+    scene.run(0, 25);
+    scene.now_ns += 20_000 * MS;
+    scene.run(21_000, 25);
+    assert_eq!(scene.line.jumps(), 0, "the source was silent as long as its clock says");
+    // A stalled network delivers three seconds at once.
+    scene.now_ns += 3_000 * MS;
+    let stalled = scene.now_ns;
+    for t in 0..75 {
+        scene.unit(Video, 22_000 + t * 40);
+        scene.unit(Audio, 22_000 + t * 40);
+    }
+    assert_eq!(scene.now_ns, stalled);
+    assert_eq!(scene.line.jumps(), 0);
+    scene.assert_rising();
+}
+
+#[test]
+fn audio_that_starts_seconds_late_joins_the_same_clock() {
+    let mut scene = Scene::new();
+    for frame in 0..100 {
+        scene.unit(Video, frame * 40);
+        scene.now_ns += 40 * MS;
+    }
+    for frame in 100..150 {
+        scene.unit(Video, frame * 40);
+        scene.unit(Audio, frame * 40);
+        scene.now_ns += 40 * MS;
+    }
+    assert_eq!(scene.line.jumps(), 0);
+    assert!(scene.last_offsets_ms(20).iter().all(|offset| *offset == 0));
+}
+
+#[test]
+fn tracks_on_clocks_of_their_own_run_side_by_side() {
+    let mut scene = Scene::new();
+    for frame in 0..500 {
+        scene.unit(Video, frame * 40);
+        scene.unit(Audio, 7_000_000 + frame * 40);
+        scene.now_ns += 40 * MS;
+    }
+    scene.assert_rising();
+    assert_eq!(scene.line.jumps(), 1, "one clock each, no fight over one");
+}
+
+#[test]
+fn small_disorder_is_put_in_order() {
+    let mut scene = Scene::new();
+    for t in [0, 40, 30, 80, 120] {
+        scene.unit(Video, t);
+    }
+    scene.assert_rising();
+    assert_eq!(scene.line.jumps(), 0);
+}
+
+#[test]
+fn broken_time_stamps_neither_overflow_nor_panic() {
+    let mut line = Timeline::default();
+    for value in [i64::MIN, i64::MAX, 0, -1, i64::MAX / 2, i64::MIN / 2] {
+        for kind in TrackKind::ALL {
+            line.place(kind, value, value.wrapping_neg(), START);
+            line.place(kind, value, i64::MAX, START);
+        }
+    }
+}
