@@ -84,9 +84,8 @@ fn record(address: SocketAddr) -> EndpointRecord {
 
 fn context() -> Arc<StreamContext> {
     gst::init().expect("GStreamer");
-    let own = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let retry = RetryPolicy { min: Duration::from_millis(100), max: Duration::from_secs(1) };
-    Arc::new(StreamContext::new(1, own, "live".parse().expect("name"), retry).expect("UDP port"))
+    Arc::new(StreamContext::new(1, "live".parse().expect("name"), retry).expect("UDP port"))
 }
 
 async fn stream(context: &Arc<StreamContext>) -> StreamHandle {

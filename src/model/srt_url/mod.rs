@@ -12,6 +12,7 @@
 mod error;
 mod host;
 mod options;
+mod parse;
 mod redact;
 #[cfg(test)]
 mod tests;
@@ -22,8 +23,6 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use percent_encoding::percent_decode_str;
-
 pub use error::SrtUrlError;
 pub use host::{DEFAULT_PORT, SrtHost};
 pub use options::{
@@ -32,9 +31,7 @@ pub use options::{
 };
 pub use redact::redact;
 
-use error::quote;
 use options::Slot;
-use value::{Kind, Value};
 
 /// Longest endpoint URL, in bytes. A 512-byte stream id and a 79-byte passphrase with every byte escaped
 /// take 1773; the rest is room for options.
@@ -42,15 +39,6 @@ pub const URL_LEN_MAX: usize = 4096;
 
 /// Payload of an SRT packet when `pkt_size` isn't given, in bytes (libsrt: `SRT_LIVE_DEF_PLSIZE`).
 pub const PAYLOAD_SIZE_DEFAULT: u32 = 1316;
-
-/// IPv4, UDP and SRT headers, in bytes: what `mss` counts on top of the payload.
-const PACKET_HEADERS_BYTES: u32 = 44;
-
-/// Packets between changes of the key when not given (libsrt: `HAICRYPT_DEF_KM_REFRESH_RATE`).
-const KM_REFRESH_PACKETS_DEFAULT: i64 = 0x100_0000;
-
-/// Longest unknown key that a message repeats, in bytes; more is no slip of the pen.
-const UNKNOWN_KEY_LEN_MAX: usize = 32;
 
 /// Who opens the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -151,6 +139,7 @@ impl SrtUrl {
     /// # Errors
     /// The first thing wrong with it, from left to right; combinations last.
     pub fn parse(text: &str) -> Result<Self, SrtUrlError> {
+<<<<<<< HEAD
         check_characters(text)?;
         let (_, rest) = text
             .split_once("://")
@@ -188,6 +177,9 @@ impl SrtUrl {
         url.read_query(query)?;
         url.check_combinations()?;
         Ok(url)
+=======
+        parse::parse(text)
+>>>>>>> wt-model
     }
 
     /// The exact text that was parsed. Holds the passphrase: for the store and for finding duplicates only.
@@ -229,6 +221,7 @@ impl SrtUrl {
     pub fn socket_option(&self, name: &str) -> Option<&str> {
         self.socket_options.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
     }
+<<<<<<< HEAD
 
     fn read_query(&mut self, query: &str) -> Result<(), SrtUrlError> {
         let mut seen: Vec<&'static str> = Vec::new();
@@ -355,6 +348,8 @@ impl SrtUrl {
         }
         Ok(())
     }
+=======
+>>>>>>> wt-model
 }
 
 impl FromStr for SrtUrl {
@@ -376,6 +371,7 @@ impl fmt::Debug for SrtUrl {
     }
 }
 
+<<<<<<< HEAD
 fn check_characters(text: &str) -> Result<(), SrtUrlError> {
     if text.is_empty() {
         return Err(SrtUrlError::Empty);
@@ -448,3 +444,9 @@ fn hint(spec: &OptionSpec, value: &str) -> String {
         "; it is in milliseconds, not in microseconds as ffmpeg has it".to_owned()
     }
 }
+=======
+fn is_passphrase(raw_key: &str) -> bool {
+    parse::decode(raw_key)
+        .is_ok_and(|key| options::find(&key).is_some_and(|spec| spec.slot == Slot::Passphrase))
+}
+>>>>>>> wt-model

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 use super::SrtMode;
 use super::error::quote;
@@ -18,7 +19,8 @@ pub(super) const PAYLOAD_BYTES_MAX: i64 = 7 * TS_PACKET_BYTES;
 /// Longest name of a network interface, in bytes (Linux: `IFNAMSIZ` without its terminator).
 const DEVICE_LEN_MAX: usize = 15;
 
-/// Highest columns or rows of the FEC filter: libsrt keeps a group's packets in memory.
+/// Most columns or rows of the FEC filter: libsrt keeps the packets of a whole matrix in memory. The least,
+/// 2 columns and 1 or -2 rows, are libsrt 1.5.1's own (found by trying).
 const FEC_SIZE_MAX: i64 = 256;
 
 /// What a value must be.
@@ -83,14 +85,14 @@ impl fmt::Display for Kind {
             Self::Mode => f.write_str("caller, listener or rendezvous"),
             Self::Address => f.write_str("an IP address"),
             Self::Text { min, max } | Self::Secret { min, max } => {
-                write!(f, "text of {min} to {max}")
+                write!(f, "text of {min} to {max} bytes once decoded")
             }
             Self::TsPackets => {
                 write!(f, "a multiple of {TS_PACKET_BYTES} up to {PAYLOAD_BYTES_MAX}")
             }
             Self::Version => f.write_str("an SRT version"),
             Self::PacketFilter => f.write_str(
-                "fec, with cols:1…256, rows:±1…256, layout:even|staircase, arq:always|onreq|never after commas",
+                "fec, with cols:2…256, rows:1…256 or -2…-256, layout:even or staircase, arq:always, onreq or never, after commas",
             ),
             Self::Device => write!(f, "the name of a network interface, up to {DEVICE_LEN_MAX} bytes"),
         }
@@ -106,20 +108,29 @@ impl Kind {
         let refused = || format!("is {}", quote(text));
         let number = || whole_number(text).ok_or_else(refused);
         let checked = |ok: bool, value: i64| {
-            if ok { Ok(Value::Int(value)) } else { Err(refused()) }
+            if ok {
+                Ok(Value::Int(value))
+            } else {
+                Err(refused())
+            }
         };
         match self {
             Self::Int { min, max } => number().and_then(|n| checked((min..=max).contains(&n), n)),
             Self::OneOf(allowed) => number().and_then(|n| checked(allowed.contains(&n), n)),
             Self::Only(allowed) => {
-                let n = boolean(text).or_else(|| whole_number(text)).ok_or_else(refused)?;
+                let n = boolean(text)
+                    .or_else(|| whole_number(text))
+                    .ok_or_else(refused)?;
                 checked(n == allowed, n)
             }
             Self::Bool => boolean(text).map(Value::Int).ok_or_else(refused),
             Self::Word(word) if text == word => Ok(Value::Text(word.to_owned())),
             Self::Mode => mode(text).map(Value::Mode).ok_or_else(refused),
             Self::Address => {
-                let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+                let bare = text
+                    .strip_prefix('[')
+                    .and_then(|t| t.strip_suffix(']'))
+                    .unwrap_or(text);
                 bare.parse().map(Value::Address).map_err(|_| refused())
             }
             Self::Text { min, max } | Self::Secret { min, max } => {
@@ -132,9 +143,12 @@ impl Kind {
                 }
                 Ok(Value::Text(text.to_owned()))
             }
-            Self::TsPackets => {
-                number().and_then(|n| checked((1..=PAYLOAD_BYTES_MAX).contains(&n) && n % TS_PACKET_BYTES == 0, n))
-            }
+            Self::TsPackets => number().and_then(|n| {
+                checked(
+                    (1..=PAYLOAD_BYTES_MAX).contains(&n) && n % TS_PACKET_BYTES == 0,
+                    n,
+                )
+            }),
             Self::Version => version(text).map(Value::Int).ok_or_else(refused),
             Self::PacketFilter if packet_filter(text) => Ok(Value::Text(text.to_owned())),
             Self::Device if device(text) => Ok(Value::Text(text.to_owned())),
@@ -173,12 +187,19 @@ fn mode(text: &str) -> Option<SrtMode> {
 /// `1.3.0`, `0x010300` or `66304`: major, minor and patch in a byte each.
 fn version(text: &str) -> Option<i64> {
     if text.contains('.') {
-        let mut parts = text.split('.').map(|part| u8::try_from(whole_number(part)?).ok());
+        let mut parts = text
+            .split('.')
+            .map(|part| u8::try_from(whole_number(part)?).ok());
         let (major, minor, patch) = (parts.next()??, parts.next()??, parts.next()??);
-        return parts.next().is_none().then(|| i64::from(u32::from_be_bytes([0, major, minor, patch])));
+        return parts
+            .next()
+            .is_none()
+            .then(|| i64::from(u32::from_be_bytes([0, major, minor, patch])));
     }
     let number = match text.strip_prefix("0x") {
-        Some(hex) if hex.bytes().all(|b| b.is_ascii_hexdigit()) => i64::from_str_radix(hex, 16).ok()?,
+        Some(hex) if hex.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            i64::from_str_radix(hex, 16).ok()?
+        }
         Some(_) => return None,
         None => whole_number(text)?,
     };
@@ -200,9 +221,11 @@ fn packet_filter(text: &str) -> bool {
         seen.push(key);
         first
             && match key {
-                "cols" => whole_number(value).is_some_and(|n| (1..=FEC_SIZE_MAX).contains(&n)),
-                // Negative: column-less rows that only keep the layout's shape.
-                "rows" => whole_number(value).is_some_and(|n| (1..=FEC_SIZE_MAX).contains(&n.abs())),
+                "cols" => number_in(value, 2..=FEC_SIZE_MAX),
+                // Negative: only columns are protected, the rows give the layout its height.
+                "rows" => {
+                    number_in(value, 1..=FEC_SIZE_MAX) || number_in(value, -FEC_SIZE_MAX..=-2)
+                }
                 "layout" => matches!(value, "even" | "staircase"),
                 "arq" => matches!(value, "always" | "onreq" | "never"),
                 _ => false,
@@ -210,8 +233,14 @@ fn packet_filter(text: &str) -> bool {
     })
 }
 
+fn number_in(text: &str, range: RangeInclusive<i64>) -> bool {
+    whole_number(text).is_some_and(|number| range.contains(&number))
+}
+
 fn device(text: &str) -> bool {
     (1..=DEVICE_LEN_MAX).contains(&text.len())
         && !matches!(text, "." | "..")
-        && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b':'))
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b':'))
 }
