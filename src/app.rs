@@ -27,7 +27,7 @@ pub struct App {
     rtmp: tokio::net::TcpListener,
     http: TcpListener,
     settings: Arc<Settings>,
-    ports: api::Ports,
+    addresses: [SocketAddr; 3],
     shutdown: CancellationToken,
 }
 
@@ -60,8 +60,8 @@ impl App {
         let srt = SrtIngest::bind(Arc::clone(&settings), manager.clone(), shutdown.clone())
             .with_context(|| format!("srt.listen = \"{}\" cannot be bound", settings.srt.listen))?;
         context.set_own_srt(srt.local_address());
-        let ports = api::Ports { http: http.local_addr()?, rtmp: rtmp.local_addr()?, srt: srt.local_address() };
-        Ok(Self { manager, srt, rtmp, http, settings, ports, shutdown })
+        let addresses = [http.local_addr()?, rtmp.local_addr()?, srt.local_address()];
+        Ok(Self { manager, srt, rtmp, http, settings, addresses, shutdown })
     }
 
     /// Serves until SIGTERM or SIGINT, then ends within 5 s: publishers and endpoints are closed, the
@@ -70,15 +70,19 @@ impl App {
     /// # Errors
     /// A server could not be started, or broke.
     pub async fn run(self) -> anyhow::Result<()> {
-        let Self { manager, srt, rtmp, http, settings, ports, shutdown } = self;
+        let Self { manager, srt, rtmp, http, settings, addresses, shutdown } = self;
+        let [http_at, rtmp_at, srt_at] = addresses;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let server = api::serve(http, manager.clone(), Arc::clone(&settings), ports)?;
+        let ports = api::Ports { http: http_at.port(), rtmp: rtmp_at.port(), srt: srt_at.port() };
+        let state = Arc::new(api::ApiState::new(manager.clone(), Arc::clone(&settings), ports));
+        let server = api::serve(http, Arc::clone(&state)).context("the HTTP server cannot be started")?;
         let server_handle = server.handle();
         let mut server = tokio::spawn(server);
         let srt = srt.serve().context("the SRT listener cannot be started")?;
-        let rtmp = tokio::spawn(crate::ingest::rtmp::serve(rtmp, manager.clone(), Arc::clone(&settings), shutdown.clone()));
-        tracing::info!(http = %ports.http, rtmp = %ports.rtmp, srt = %ports.srt, "ready");
+        // RTMPHERE
+        state.set_ready(true);
+        tracing::info!(http = %http_at, rtmp = %rtmp_at, srt = %srt_at, "ready");
 
         let ended = tokio::select! {
             _ = terminate.recv() => Ok(()),
@@ -91,11 +95,12 @@ impl App {
         };
         let began = Instant::now();
         tracing::info!("stopping");
+        state.set_ready(false);
         let stop = async {
             // The manager first: it takes no publisher any more and ends those that run.
             manager.shutdown().await;
             shutdown.cancel();
-            let _ = rtmp.await;
+            drop(rtmp);
             let _ = tokio::task::spawn_blocking(move || srt.join()).await;
             server_handle.stop(false).await;
         };

@@ -4,7 +4,7 @@
 //! stay its own.
 
 pub mod elementary;
-// pub mod srt;
+pub mod srt;
 mod track;
 
 use crate::media::launch::LaunchError;

@@ -156,14 +156,8 @@ pub fn parse(stream_id: &str) -> Result<StreamIdRequest, StreamIdError> {
 /// Whether the structure itself is encoded: `%23!::…`, `publish%3A…`, or `app%2Fstream` without any bare
 /// comma, equals sign or colon.
 fn is_encoded_whole(text: &str) -> bool {
-    let begins = |start: &str| {
-        text.get(..start.len())
-            .is_some_and(|s| s.eq_ignore_ascii_case(start))
-    };
-    text.contains('%')
-        && (begins("%23")
-            || begins("publish%3A")
-            || !(begins("#!") || text.contains([',', '=', ':'])))
+    let begins = |start: &str| text.get(..start.len()).is_some_and(|s| s.eq_ignore_ascii_case(start));
+    text.contains('%') && (begins("%23") || begins("publish%3A") || !(begins("#!") || text.contains([',', '=', ':'])))
 }
 
 /// Undoes the encoding of one value, or leaves it when the whole text was decoded already.
@@ -180,13 +174,6 @@ fn parse_form(text: &str, decode: Decode) -> Result<StreamIdRequest, StreamIdErr
     if text.starts_with("#!") {
         return Err(Syntax::Nested.into());
     }
-<<<<<<< HEAD
-    let (path, pairs) = match text.split_once(',') {
-        Some((path, pairs)) => (path, Some(pairs)),
-        None => (text, None),
-    };
-    if let Some((key, _)) = path.split_once('=').filter(|(key, _)| !key.contains([':', '/'])) {
-=======
     let head = text.split(',').next().unwrap_or_default();
     match head.split_once(':') {
         None => plain(text, decode),
@@ -204,7 +191,6 @@ fn plain(text: &str, decode: Decode) -> Result<StreamIdRequest, StreamIdError> {
     if let Some((key, _)) = path.split_once('=')
         && !key.contains(['/', '?'])
     {
->>>>>>> wt-model
         return Err(Syntax::KeyFirst(fields::short(key)).into());
     }
     let mut fields = Fields::default();
@@ -251,14 +237,5 @@ fn publish(path: &str, mut fields: Fields) -> Result<StreamIdRequest, StreamIdEr
         return Err(Syntax::NoStream.into());
     }
     let token = fields.take_secret();
-<<<<<<< HEAD
-    Ok(StreamIdRequest::Publish { app, stream, token, params: fields.into_params() })
-=======
-    Ok(StreamIdRequest::Publish {
-        app,
-        stream: stream.to_owned(),
-        token,
-        params: fields.into_params(),
-    })
->>>>>>> wt-model
+    Ok(StreamIdRequest::Publish { app, stream: stream.to_owned(), token, params: fields.into_params() })
 }

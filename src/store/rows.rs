@@ -33,7 +33,12 @@ pub(super) async fn load(connection: &mut Connection) -> sqlx::Result<Vec<Stored
                 broadcasts.push(StoredBroadcast { record, unreadable: Vec::new() });
             }
             Err(reason) => {
-                tracing::error!(app, stream_id, reason, "a stored broadcast can't be read; it stays in the database, unused");
+                tracing::error!(
+                    app,
+                    stream_id,
+                    reason,
+                    "a stored broadcast can't be read; it stays in the database, unused"
+                );
             }
         }
     }

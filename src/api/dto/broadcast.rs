@@ -176,11 +176,7 @@ impl BroadcastDto {
             packets_lost: 0,
             jitter_ms: 0,
             rtt_ms: 0,
-            user_agent: view
-                .live
-                .as_ref()
-                .and_then(|live| live.user_agent.clone())
-                .unwrap_or_else(|| "N/A".to_owned()),
+            user_agent: view.live.as_ref().and_then(|live| live.user_agent.clone()).unwrap_or_else(|| "N/A".to_owned()),
             remote_ip: view.live.as_ref().map(|live| live.peer.ip().to_canonical().to_string()),
             latitude: set.latitude,
             longitude: set.longitude,

@@ -117,10 +117,9 @@ impl BroadcastBody {
         if self.password.as_deref() == Some(REDACTED) {
             self.password = None;
         }
-        for (given, stored) in [
-            (&mut self.stream_url, &stored.stream_url),
-            (&mut self.listener_hook_url, &stored.listener_hook_url),
-        ] {
+        for (given, stored) in
+            [(&mut self.stream_url, &stored.stream_url), (&mut self.listener_hook_url, &stored.listener_hook_url)]
+        {
             if given.is_some() && *given == stored.as_deref().map(redact_url) {
                 *given = None;
             }

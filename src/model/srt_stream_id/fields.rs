@@ -11,51 +11,16 @@ use super::{Decode, StreamIdError, Syntax};
 const SHORT_CHARS_MAX: usize = 32;
 
 /// Keys that hold what a publisher proves itself with, the strongest first.
-const SECRET_KEYS: [&str; 6] = [
-    "token",
-    "pass",
-    "password",
-    "passphrase",
-    "secret",
-    "subscriberCode",
-];
+const SECRET_KEYS: [&str; 6] = ["token", "pass", "password", "passphrase", "secret", "subscriberCode"];
 
 /// Pairs in the order they came, each key once.
 #[derive(Default)]
 pub(super) struct Fields(Vec<(String, String)>);
 
 impl Fields {
-<<<<<<< HEAD
-    /// Reads `key=value,key=value`; `skipped` pieces stood before, for the count in an error.
-    pub(super) fn read(text: &str, skipped: usize, decode: super::Decode) -> Result<Self, Syntax> {
-        let mut fields = Self::default();
-        for (index, piece) in text.split(',').enumerate() {
-            if piece.is_empty() {
-                continue;
-            }
-            let (key, value) = piece.split_once('=').ok_or(Syntax::NotAPair(index + 1 + skipped))?;
-            fields.insert(decode(key)?, decode(value)?)?;
-        }
-        Ok(fields)
-    }
-
-    /// The pairs behind `app/stream,`, if any.
-    pub(super) fn read_optional(text: Option<&str>, decode: super::Decode) -> Result<Self, Syntax> {
-        text.map_or_else(|| Ok(Self::default()), |text| Self::read(text, 1, decode))
-    }
-
-    /// Adds `key=value&key=value`, as behind a password in the `publish:` form.
-    pub(super) fn read_query(&mut self, text: &str, decode: super::Decode) -> Result<(), Syntax> {
-        for (index, piece) in text.split('&').enumerate().filter(|(_, piece)| !piece.is_empty()) {
-=======
     /// Adds `key=value` pairs with a comma or an `&` between; empty pieces count but don't matter.
     pub(super) fn read(&mut self, text: &str, between: char, decode: Decode) -> Result<(), Syntax> {
-        for (index, piece) in text
-            .split(between)
-            .enumerate()
-            .filter(|(_, piece)| !piece.is_empty())
-        {
->>>>>>> wt-model
+        for (index, piece) in text.split(between).enumerate().filter(|(_, piece)| !piece.is_empty()) {
             let (key, value) = piece.split_once('=').ok_or(Syntax::NotAPair(index + 1))?;
             self.insert(decode(key)?, decode(value)?)?;
         }

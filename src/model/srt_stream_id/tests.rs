@@ -5,28 +5,13 @@ use proptest::prelude::*;
 
 use super::*;
 
-type Taken<'a> = (
-    Option<&'a str>,
-    &'a str,
-    Option<&'a str>,
-    &'a [(&'a str, &'a str)],
-);
+type Taken<'a> = (Option<&'a str>, &'a str, Option<&'a str>, &'a [(&'a str, &'a str)]);
 
-type Read = (
-    Option<String>,
-    String,
-    Option<String>,
-    Vec<(String, String)>,
-);
+type Read = (Option<String>, String, Option<String>, Vec<(String, String)>);
 
 fn publish_of(text: &str) -> Read {
     match parse(text) {
-        Ok(StreamIdRequest::Publish {
-            app,
-            stream,
-            token,
-            params,
-        }) => (app, stream, token, params),
+        Ok(StreamIdRequest::Publish { app, stream, token, params }) => (app, stream, token, params),
         other => panic!("{text:?} gave {other:?}"),
     }
 }
@@ -38,126 +23,52 @@ fn all_forms_are_read() {
         ("/live/test", (Some("live"), "test", None, &[])),
         ("test", (None, "test", None, &[])),
         ("/test", (None, "test", None, &[])),
-        (
-            "live/test,token=abc",
-            (Some("live"), "test", Some("abc"), &[]),
-        ),
+        ("live/test,token=abc", (Some("live"), "test", Some("abc"), &[])),
         ("live/test,", (Some("live"), "test", None, &[])),
-        (
-            "live/test,m=publish,t=stream",
-            (Some("live"), "test", None, &[]),
-        ),
+        ("live/test,m=publish,t=stream", (Some("live"), "test", None, &[])),
         (
             "live/test,subscriberId=joe,token=a=b:c,x=",
-            (
-                Some("live"),
-                "test",
-                Some("a=b:c"),
-                &[("subscriberId", "joe"), ("x", "")],
-            ),
+            (Some("live"), "test", Some("a=b:c"), &[("subscriberId", "joe"), ("x", "")]),
         ),
-        (
-            "#!::r=live/test,m=publish",
-            (Some("live"), "test", None, &[]),
-        ),
-        (
-            "#!::m=PUBLISH,r=/live/test,t=stream",
-            (Some("live"), "test", None, &[]),
-        ),
+        ("#!::r=live/test,m=publish", (Some("live"), "test", None, &[])),
+        ("#!::m=PUBLISH,r=/live/test,t=stream", (Some("live"), "test", None, &[])),
         ("#!::r=test", (None, "test", None, &[])),
         ("#!::u=live/test", (Some("live"), "test", None, &[])),
         (
             "#!::r=live/test,m=publish,u=joe,s=77,t=stream,h=example.org,pass=abc",
-            (
-                Some("live"),
-                "test",
-                Some("abc"),
-                &[("u", "joe"), ("s", "77"), ("h", "example.org")],
-            ),
+            (Some("live"), "test", Some("abc"), &[("u", "joe"), ("s", "77"), ("h", "example.org")]),
         ),
         ("publish:live/test", (Some("live"), "test", None, &[])),
         ("publish:test", (None, "test", None, &[])),
         ("publish:live/test:", (Some("live"), "test", None, &[])),
-        (
-            "publish:live/test:joe:a,b",
-            (Some("live"), "test", Some("a,b"), &[("user", "joe")]),
-        ),
+        ("publish:live/test:joe:a,b", (Some("live"), "test", Some("a,b"), &[("user", "joe")])),
         (
             "publish:live/test:joe:abc:k=v&l=w:x",
-            (
-                Some("live"),
-                "test",
-                Some("abc"),
-                &[("user", "joe"), ("k", "v"), ("l", "w:x")],
-            ),
+            (Some("live"), "test", Some("abc"), &[("user", "joe"), ("k", "v"), ("l", "w:x")]),
         ),
-        (
-            "publish:live/test:::token=abc",
-            (Some("live"), "test", Some("abc"), &[]),
-        ),
-        (
-            "publish:live/test,token=a:b",
-            (Some("live"), "test", Some("a:b"), &[]),
-        ),
+        ("publish:live/test:::token=abc", (Some("live"), "test", Some("abc"), &[])),
+        ("publish:live/test,token=a:b", (Some("live"), "test", Some("a:b"), &[])),
         // Encoded as a whole, by whoever escaped the endpoint URL once too often.
         ("live%2Ftest", (Some("live"), "test", None, &[])),
-        (
-            "%2Flive%2Ftest%2Ctoken%3Da%2Bb",
-            (Some("live"), "test", Some("a+b"), &[]),
-        ),
-        (
-            "%23!::r=live/test,m=publish",
-            (Some("live"), "test", None, &[]),
-        ),
-        (
-            "%23%21%3a%3ar%3Dlive%2Ftest%2Cm%3Dpublish",
-            (Some("live"), "test", None, &[]),
-        ),
-        (
-            "publish%3Alive%2Ftest%3Ajoe%3Aa%2Cb",
-            (Some("live"), "test", Some("a,b"), &[("user", "joe")]),
-        ),
+        ("%2Flive%2Ftest%2Ctoken%3Da%2Bb", (Some("live"), "test", Some("a+b"), &[])),
+        ("%23!::r=live/test,m=publish", (Some("live"), "test", None, &[])),
+        ("%23%21%3a%3ar%3Dlive%2Ftest%2Cm%3Dpublish", (Some("live"), "test", None, &[])),
+        ("publish%3Alive%2Ftest%3Ajoe%3Aa%2Cb", (Some("live"), "test", Some("a,b"), &[("user", "joe")])),
         // One layer only.
-        (
-            "%23!::r=live/test,token=a%252Cb",
-            (Some("live"), "test", Some("a%2Cb"), &[]),
-        ),
+        ("%23!::r=live/test,token=a%252Cb", (Some("live"), "test", Some("a%2Cb"), &[])),
         // Encoded by value.
-        (
-            "live/test,token=a%2Cb",
-            (Some("live"), "test", Some("a,b"), &[]),
-        ),
-        (
-            "live%2Ftest,token=a%2Cb",
-            (Some("live"), "test", Some("a,b"), &[]),
-        ),
-        (
-            "#!::r=live%2Ftest,token=a%2Cb",
-            (Some("live"), "test", Some("a,b"), &[]),
-        ),
-        (
-            "publish:live/test:joe:a%3Ab",
-            (Some("live"), "test", Some("a:b"), &[("user", "joe")]),
-        ),
-        (
-            "live/test,token=a+b",
-            (Some("live"), "test", Some("a+b"), &[]),
-        ),
+        ("live/test,token=a%2Cb", (Some("live"), "test", Some("a,b"), &[])),
+        ("live%2Ftest,token=a%2Cb", (Some("live"), "test", Some("a,b"), &[])),
+        ("#!::r=live%2Ftest,token=a%2Cb", (Some("live"), "test", Some("a,b"), &[])),
+        ("publish:live/test:joe:a%3Ab", (Some("live"), "test", Some("a:b"), &[("user", "joe")])),
+        ("live/test,token=a+b", (Some("live"), "test", Some("a+b"), &[])),
         // Names are checked later, by AppName and StreamId.
         ("live/tést", (Some("live"), "tést", None, &[])),
     ];
     for (text, (app, stream, token, params)) in table {
         let taken = publish_of(text);
-        let params = params
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect();
-        let wanted = (
-            app.map(str::to_owned),
-            (*stream).to_owned(),
-            token.map(str::to_owned),
-            params,
-        );
+        let params = params.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let wanted = (app.map(str::to_owned), (*stream).to_owned(), token.map(str::to_owned), params);
         assert_eq!(taken, wanted, "{text}");
     }
     assert_eq!(parse(""), Ok(StreamIdRequest::Absent));
@@ -183,14 +94,8 @@ fn refusals_have_a_reason_and_a_code() {
         ("live/test,a=1,b", syntax(Syntax::NotAPair(2))),
         ("#!::r=a/b,r=a/c", syntax(Syntax::DuplicateKey("r".into()))),
         ("a/b,x=1,x=1", syntax(Syntax::DuplicateKey("x".into()))),
-        (
-            "publish:a/b:joe:abc:user=eve",
-            syntax(Syntax::DuplicateKey("user".into())),
-        ),
-        (
-            "r=live/test,m=publish",
-            syntax(Syntax::KeyFirst("r".into())),
-        ),
+        ("publish:a/b:joe:abc:user=eve", syntax(Syntax::DuplicateKey("user".into()))),
+        ("r=live/test,m=publish", syntax(Syntax::KeyFirst("r".into()))),
         ("token=abc", syntax(Syntax::KeyFirst("token".into()))),
         ("live/test?token=abc", syntax(Syntax::Query)),
         ("test?token=abc", syntax(Syntax::Query)),
@@ -211,22 +116,10 @@ fn refusals_have_a_reason_and_a_code() {
         ("read:live/test", (StreamIdError::Request, 1405)),
         ("request:live/test", (StreamIdError::Request, 1405)),
         ("play:live/test:joe:abc", (StreamIdError::Request, 1405)),
-        (
-            "#!::r=a/b,m=bidirectional",
-            (StreamIdError::UnsupportedMode("bidirectional".into()), 1405),
-        ),
-        (
-            "#!::r=a/b,m=",
-            (StreamIdError::UnsupportedMode(String::new()), 1405),
-        ),
-        (
-            "#!::r=a/b,m=publish,t=file",
-            (StreamIdError::UnsupportedType("file".into()), 1415),
-        ),
-        (
-            "#!::r=a/b,t=auth",
-            (StreamIdError::UnsupportedType("auth".into()), 1415),
-        ),
+        ("#!::r=a/b,m=bidirectional", (StreamIdError::UnsupportedMode("bidirectional".into()), 1405)),
+        ("#!::r=a/b,m=", (StreamIdError::UnsupportedMode(String::new()), 1405)),
+        ("#!::r=a/b,m=publish,t=file", (StreamIdError::UnsupportedType("file".into()), 1415)),
+        ("#!::r=a/b,t=auth", (StreamIdError::UnsupportedType("auth".into()), 1415)),
     ] {
         assert_eq!(parse(text), Err(error.clone()), "{text:.60}");
         assert_eq!(error.reject_code().code(), code, "{text:.60}");

@@ -28,13 +28,7 @@ pub enum SrtUrlError {
         at: usize,
     },
     /// Another scheme, or none.
-<<<<<<< HEAD
-    #[error("the endpoint URL begins with {given}; wanted: srt://, the only protocol that endpoints speak")]
-=======
-    #[error(
-        "the endpoint URL begins {given}; wanted: srt://, the only protocol that endpoints speak"
-    )]
->>>>>>> wt-model
+    #[error("the endpoint URL begins {given}; wanted: srt://, the only protocol that endpoints speak")]
     Scheme {
         /// `with` the scheme, quoted, or `without a scheme`.
         given: String,

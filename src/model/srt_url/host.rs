@@ -82,9 +82,7 @@ fn read_port(text: &str) -> Result<u16, SrtUrlError> {
     match text.parse::<u16>() {
         Ok(port) if digits && port > 0 => Ok(port),
         _ if digits && !text.is_empty() => Err(SrtUrlError::Port { given: quote(text) }),
-        _ => Err(SrtUrlError::Port {
-            given: "no number".to_owned(),
-        }),
+        _ => Err(SrtUrlError::Port { given: "no number".to_owned() }),
     }
 }
 

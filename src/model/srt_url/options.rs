@@ -244,16 +244,10 @@ mod tests {
     fn every_spelling_stands_for_one_thing() {
         let mut seen = HashSet::new();
         let unsupported = UNSUPPORTED.iter().map(|(key, _)| *key);
-        let taken = OPTIONS
-            .iter()
-            .flat_map(|spec| std::iter::once(&spec.name).chain(spec.aliases))
-            .copied();
+        let taken = OPTIONS.iter().flat_map(|spec| std::iter::once(&spec.name).chain(spec.aliases)).copied();
         for key in taken.chain(unsupported) {
             assert!(seen.insert(key), "{key} twice");
-            assert!(
-                key.bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b))
-            );
+            assert!(key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b)));
         }
     }
 
@@ -278,10 +272,7 @@ mod tests {
     fn the_markdown_has_a_row_for_every_key() {
         let text = options_markdown();
         assert_eq!(text.lines().count(), OPTIONS.len() + 2);
-        assert!(
-            text.lines().all(|line| line.matches('|').count() == 5),
-            "{text}"
-        );
+        assert!(text.lines().all(|line| line.matches('|').count() == 5), "{text}");
         assert!(text.contains("| `latency` |  | a whole number from 0 to 60000 (milliseconds) |"));
     }
 }

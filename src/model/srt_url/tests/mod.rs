@@ -34,18 +34,10 @@ fn hosts_and_ports_are_read() {
         ("SRT://Example.ORG:9000/", name("example.org"), 9000),
         ("srt://example.org.:1", name("example.org."), 1),
         ("srt://my_host-1/?", name("my_host-1"), 4200),
-        (
-            "srt://xn--mnchen-3ya.de:65535",
-            name("xn--mnchen-3ya.de"),
-            65535,
-        ),
+        ("srt://xn--mnchen-3ya.de:65535", name("xn--mnchen-3ya.de"), 65535),
         ("srt://1.example", name("1.example"), 4200),
         ("srt://[::1]", v6("::1"), 4200),
-        (
-            "srt://[2001:DB8::1]:9000/?latency=200",
-            v6("2001:db8::1"),
-            9000,
-        ),
+        ("srt://[2001:DB8::1]:9000/?latency=200", v6("2001:db8::1"), 9000),
         ("srt://:9000?mode=listener", None, 9000),
         ("srt://?mode=listener", None, 4200),
         ("srt://[::]:9000?mode=listener", v6("::"), 9000),
@@ -54,10 +46,7 @@ fn hosts_and_ports_are_read() {
         assert_eq!((&url.host, url.port), (&host, port), "{text}");
         assert_eq!(url.as_given(), text);
     }
-    assert_eq!(
-        parse("srt://[2001:DB8::1]:9").host.unwrap().to_string(),
-        "[2001:db8::1]"
-    );
+    assert_eq!(parse("srt://[2001:DB8::1]:9").host.unwrap().to_string(), "[2001:db8::1]");
 }
 
 #[test]
@@ -71,26 +60,16 @@ fn stream_ids_arrive_whole() {
         "srt_streamid=#!::r=app/stream,m=publish,u=a:b",
         "stream%69d=#!::r=app/stream,m=publish,u=a:b",
     ] {
-        assert_eq!(
-            parse(&format!("srt://h:9000?{query}")).streamid.as_deref(),
-            Some(wanted)
-        );
+        assert_eq!(parse(&format!("srt://h:9000?{query}")).streamid.as_deref(), Some(wanted));
     }
-    for (given, wanted) in [
-        ("a+b", "a+b"),
-        ("a%20b", "a b"),
-        ("a%26b%25", "a&b%"),
-        ("a?b#c=d", "a?b#c=d"),
-        ("%C3%A4ä", "ää"),
-    ] {
+    for (given, wanted) in
+        [("a+b", "a+b"), ("a%20b", "a b"), ("a%26b%25", "a&b%"), ("a?b#c=d", "a?b#c=d"), ("%C3%A4ä", "ää")]
+    {
         let url = parse(&format!("srt://h?streamid={given}"));
         assert_eq!(url.streamid.as_deref(), Some(wanted));
     }
     let longest = "x".repeat(STREAMID_LEN_MAX);
-    assert_eq!(
-        parse(&format!("srt://h?streamid={longest}")).streamid,
-        Some(longest)
-    );
+    assert_eq!(parse(&format!("srt://h?streamid={longest}")).streamid, Some(longest));
 }
 
 #[test]
@@ -103,25 +82,12 @@ fn every_option_is_taken_and_normalised() {
          &transtype=live&smoother=live&messageapi=true&linger=0",
     );
     assert_eq!(url.mode, SrtMode::Rendezvous);
-    assert_eq!(
-        url.passphrase.as_ref().map(Secret::expose),
-        Some("0123456789")
-    );
+    assert_eq!(url.passphrase.as_ref().map(Secret::expose), Some("0123456789"));
     assert_eq!((url.pbkeylen, url.payload_size), (Some(32), Some(188)));
-    assert_eq!(
-        (url.latency_ms, url.rcvlatency_ms, url.peerlatency_ms),
-        (Some(200), Some(0), Some(60_000))
-    );
-    assert_eq!(
-        (url.localaddress, url.localport),
-        ("192.0.2.9".parse().ok(), Some(5000))
-    );
+    assert_eq!((url.latency_ms, url.rcvlatency_ms, url.peerlatency_ms), (Some(200), Some(0), Some(60_000)));
+    assert_eq!((url.localaddress, url.localport), ("192.0.2.9".parse().ok(), Some(5000)));
     assert_eq!(url.connect_timeout_ms, Some(3000));
-    let options: Vec<(&str, &str)> = url
-        .socket_options
-        .iter()
-        .map(|(k, v)| (*k, v.as_str()))
-        .collect();
+    let options: Vec<(&str, &str)> = url.socket_options.iter().map(|(k, v)| (*k, v.as_str())).collect();
     assert_eq!(
         options,
         [
@@ -152,12 +118,8 @@ fn empty_pieces_don_t_matter() {
 
 #[test]
 fn redacted_keeps_all_else() {
-    let url =
-        parse("SRT://h:9000/?streamid=#!::r=a/b,token=x&pass%70hrase=0123456789&latency=200&");
-    assert_eq!(
-        url.redacted(),
-        "SRT://h:9000/?streamid=#!::r=a/b,token=x&pass%70hrase=***&latency=200&"
-    );
+    let url = parse("SRT://h:9000/?streamid=#!::r=a/b,token=x&pass%70hrase=0123456789&latency=200&");
+    assert_eq!(url.redacted(), "SRT://h:9000/?streamid=#!::r=a/b,token=x&pass%70hrase=***&latency=200&");
     assert_eq!(parse("srt://h:9000").redacted(), "srt://h:9000");
 }
 
@@ -165,14 +127,8 @@ fn redacted_keeps_all_else() {
 fn what_changes_the_udp_socket_takes_a_private_port() {
     for (query, private) in [
         ("srt://192.0.2.1", false),
-        (
-            "srt://example.org?latency=1&sndbuf=65536&rcvbuf=65536&fc=32&maxbw=0",
-            false,
-        ),
-        (
-            "srt://h?passphrase=0123456789&packetfilter=fec&payload_size=188",
-            false,
-        ),
+        ("srt://example.org?latency=1&sndbuf=65536&rcvbuf=65536&fc=32&maxbw=0", false),
+        ("srt://h?passphrase=0123456789&packetfilter=fec&payload_size=188", false),
         ("srt://[::1]", true),
         ("srt://h?mode=rendezvous", true),
         ("srt://:9?mode=listener", true),
@@ -232,16 +188,10 @@ fn every_slot_holds_both_ends_of_its_range() {
                     Slot::LocalPort => url.localport.unwrap().to_string(),
                     Slot::ConnectTimeout => url.connect_timeout_ms.unwrap().to_string(),
                     Slot::PayloadSize => url.payload_size.unwrap().to_string(),
-                    Slot::Socket | Slot::UdpSocket => {
-                        url.socket_option(spec.name).unwrap().to_owned()
-                    }
+                    Slot::Socket | Slot::UdpSocket => url.socket_option(spec.name).unwrap().to_owned(),
                     Slot::Fixed => value.clone(),
                 };
-                let wanted = if value == "255.255.255" {
-                    "16777215".to_owned()
-                } else {
-                    value
-                };
+                let wanted = if value == "255.255.255" { "16777215".to_owned() } else { value };
                 assert_eq!(kept, wanted, "{key}");
             }
         }
