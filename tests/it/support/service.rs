@@ -248,11 +248,11 @@ impl Drop for Service {
     }
 }
 
-/// The port in the log's line about the HTTP listener.
+/// The HTTP port in the log's line `ready http=… rtmp=… srt=…`.
 fn http_port(log: &str) -> Option<u16> {
-    let line = log.lines().find(|line| line.to_lowercase().contains("http") && line.contains("127.0.0.1:"))?;
-    let digits = line.split("127.0.0.1:").nth(1)?;
-    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok().filter(|port| *port != 0)
+    let line = log.lines().find(|line| line.contains(" ready ") && line.contains("http="))?;
+    let value = line.split("http=").nth(1)?.split_whitespace().next()?;
+    value.rsplit(':').next()?.parse().ok().filter(|port| *port != 0)
 }
 
 /// The ports as `GET /health` shows them.
