@@ -3,7 +3,7 @@
 //! ffmpeg 5 cannot put HEVC into FLV, so those publishers are the small client of `support::rtmp_client`, with
 //! ffmpeg's own HEVC in tags written from the specifications.
 
-use crate::support::check::assert_restreamed;
+use crate::support::check::{assert_restreamed, for_each};
 use crate::support::flv::{Tag, Wrapping, tags};
 use crate::support::publisher::Publisher;
 use crate::support::receiver::{Decoder, Receiver};
@@ -47,10 +47,14 @@ fn a_stream_of_one_track_over_rtmp_flows_as_well() {
             (stream, sample, receiver, publisher)
         })
         .collect();
-    for (stream, sample, receiver, _publisher) in &running {
-        receiver.wait_seconds(JUDGED_S);
-        assert_restreamed(stream, sample, receiver, JUDGED_S);
-    }
+    for_each(
+        &running,
+        |case| case.0.to_owned(),
+        |(stream, sample, receiver, _)| {
+            receiver.wait_seconds(JUDGED_S);
+            assert_restreamed(stream, sample, receiver, JUDGED_S);
+        },
+    );
 }
 
 #[test]
@@ -70,10 +74,14 @@ fn hevc_and_enhanced_rtmp_reach_an_srt_receiver_unharmed() {
             (stream, sample, receiver, feed)
         })
         .collect();
-    for (stream, sample, receiver, _feed) in &running {
-        receiver.wait_seconds(JUDGED_S);
-        assert_restreamed(stream, sample, receiver, JUDGED_S);
-    }
+    for_each(
+        &running,
+        |case| case.0.to_owned(),
+        |(stream, sample, receiver, _)| {
+            receiver.wait_seconds(JUDGED_S);
+            assert_restreamed(stream, sample, receiver, JUDGED_S);
+        },
+    );
 }
 
 /// Each tag with its own time as RTMP time stamp.

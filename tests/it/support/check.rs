@@ -1,6 +1,8 @@
 //! The judgement most scenarios end with: what a receiver got is the programme that was published, whole, in
 //! step, and well-formed. Knows no network.
 
+use std::panic::AssertUnwindSafe;
+
 use super::receiver::Receiver;
 use super::sample::Sample;
 use super::ts::{Capture, Comparison, Expected, Verdict, compare};
@@ -10,6 +12,15 @@ pub const AV_SHIFT_LIMIT_MS: f64 = 40.0;
 
 /// What is kept back from a length awaited on the wire: the last PES packets are still open, and tracks end unevenly.
 const TAIL_S: f64 = 0.8;
+
+/// Runs a check for every case of a table and panics at the end with the names of all that failed, each of
+/// which has printed why.
+#[track_caller]
+pub fn for_each<T>(cases: &[T], name: impl Fn(&T) -> String, check: impl Fn(&T)) {
+    let failed = |case: &&T| std::panic::catch_unwind(AssertUnwindSafe(|| check(case))).is_err();
+    let names: Vec<String> = cases.iter().filter(failed).map(name).collect();
+    assert!(names.is_empty(), "{} of {} cases failed: {}", names.len(), cases.len(), names.join(", "));
+}
 
 /// Judges what a receiver has: healthy, and of the sample without loss, change or shift.
 #[track_caller]

@@ -40,11 +40,9 @@ impl Publisher {
         Self::ffmpeg(file, &format!("{options} -f flv {url}"))
     }
 
-    /// ffmpeg over SRT; `stream_id` is sent as it is.
+    /// ffmpeg over SRT; `stream_id` is sent as it is (ffmpeg 5 takes it out of the URL without decoding).
     pub fn srt(service: &Service, stream_id: &str, sample: &Sample) -> Self {
-        // The percent signs keep characters of the stream id out of ffmpeg's own URL syntax.
-        let coded: String = stream_id.bytes().map(|b| format!("%{b:02X}")).collect();
-        let url = format!("srt://127.0.0.1:{}?streamid={coded}&pkt_size={SRT_PAYLOAD_BYTES}", service.ports.srt);
+        let url = format!("srt://127.0.0.1:{}?streamid={stream_id}&pkt_size={SRT_PAYLOAD_BYTES}", service.ports.srt);
         Self::ffmpeg(&sample.path, &format!("-f mpegts {url}"))
     }
 
