@@ -1,1 +1,33 @@
-//! (being written)
+//! Ways in. Each protocol has a room of its own and ends in the same door, the stream's input.
+//!
+//! An ingest runs in its own small pipeline or task, so that its failure, its end and a hanging teardown
+//! stay its own.
+
+pub mod elementary;
+pub mod srt;
+mod track;
+
+use crate::media::launch::LaunchError;
+
+/// An ingest pipeline that could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// A launch text is at fault.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// GStreamer refused a call.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl From<gstreamer::glib::BoolError> for IngestError {
+    fn from(error: gstreamer::glib::BoolError) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
+impl From<gstreamer::StateChangeError> for IngestError {
+    fn from(error: gstreamer::StateChangeError) -> Self {
+        Self::Refused(error.to_string())
+    }
+}

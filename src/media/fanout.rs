@@ -4,8 +4,9 @@
 //! the tee can get them partly or out of order (fixed in 1.28.5). So request and link happen inside an
 //! IDLE probe on the pad that feeds the tee.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use gstreamer as gst;
@@ -46,6 +47,18 @@ impl From<gst::StateChangeError> for FanoutError {
     }
 }
 
+/// What a branch hears of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BranchNews {
+    /// One of its elements failed, in that element's words.
+    Failed(String),
+    /// A track changed its codec: the branch must be built anew.
+    FormatChanged,
+}
+
+/// News that may wait for a branch's owner; the first one ends the branch, so further ones may be lost.
+const NEWS_LEN: usize = 8;
+
 /// One track's way in.
 #[derive(Debug)]
 struct Door {
@@ -69,6 +82,8 @@ pub struct Fanout {
     pipeline: gst::Pipeline,
     video: Door,
     audio: Door,
+    /// Who hears of which branch, by the bin's name.
+    branches: Mutex<HashMap<String, tokio::sync::mpsc::Sender<BranchNews>>>,
 }
 
 impl Fanout {
@@ -81,7 +96,7 @@ impl Fanout {
         pipeline.set_property("name", format!("stream-{}-{}", key.app, key.id));
         let video = Door::find(&pipeline, ["video", "video_pin", "video_tee"])?;
         let audio = Door::find(&pipeline, ["audio", "audio_pin", "audio_tee"])?;
-        let fanout = Self { pipeline, video, audio };
+        let fanout = Self { pipeline, video, audio, branches: Mutex::default() };
         fanout.pipeline.set_state(gst::State::Playing)?;
         Ok(fanout)
     }
@@ -101,6 +116,31 @@ impl Fanout {
             TrackKind::Video => &self.video,
             TrackKind::Audio => &self.audio,
         }
+    }
+
+    /// Opens a channel for news of the branch bin of that name; closed by [`Fanout::remove`].
+    pub fn subscribe(
+        &self,
+        branch: &str,
+    ) -> (tokio::sync::mpsc::Sender<BranchNews>, tokio::sync::mpsc::Receiver<BranchNews>) {
+        let (sender, receiver) = tokio::sync::mpsc::channel(NEWS_LEN);
+        self.branches().insert(branch.to_owned(), sender.clone());
+        (sender, receiver)
+    }
+
+    /// Passes an error on to the branch it came from; `false` when it isn't a branch's.
+    pub fn report(&self, branch: &str, text: String) -> bool {
+        match self.branches().get(branch) {
+            Some(news) => {
+                let _ = news.try_send(BranchNews::Failed(text));
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn branches(&self) -> MutexGuard<'_, HashMap<String, tokio::sync::mpsc::Sender<BranchNews>>> {
+        self.branches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a branch bin and brings it to the pipeline's state. Blocks while its elements start.
@@ -124,6 +164,7 @@ impl Fanout {
         if let Err(error) = self.pipeline.remove(bin) {
             tracing::debug!(bin = %bin.name(), %error, "the branch was out already");
         }
+        self.branches().remove(bin.name().as_str());
     }
 
     /// Links a branch's sink pad to the track's tee; returns the tee's pad for [`Fanout::unlink`].

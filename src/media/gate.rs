@@ -53,10 +53,10 @@ pub struct Unit {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// The receiver isn't connected: nothing may pile up.
-    Locked,
     /// Waits for a key frame (or, without video, for anything).
     Closed,
+    /// Shut for good: the branch is on its way out.
+    Locked,
     /// Lets through.
     Open,
 }
@@ -72,6 +72,9 @@ pub struct Gate {
     /// Newest unit let in, and newest unit the muxer took up, by track.
     newest_ns: [Option<u64>; 2],
     consumed_ns: [Option<u64>; 2],
+    /// The receiver is connected. Before that nothing drains, so that lag needs no patience: what has
+    /// piled up when the connection stands is old.
+    connected: bool,
     /// Since when the lag has been above [`LAG_MAX`].
     lagging_since: Option<Duration>,
     opened_before: bool,
@@ -92,10 +95,11 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// A locked gate: nothing passes before [`Gate::unlock`].
+    /// A closed gate that waits for its first key frame.
     pub fn new() -> Self {
         Self {
-            state: State::Locked,
+            state: State::Closed,
+            connected: false,
             has_video: false,
             floor_ns: 0,
             newest_ns: [None; 2],
@@ -111,11 +115,9 @@ impl Gate {
         self.has_video |= kind == TrackKind::Video;
     }
 
-    /// The receiver is connected: the next key frame opens the gate.
-    pub fn unlock(&mut self) {
-        if self.state == State::Locked {
-            self.state = State::Closed;
-        }
+    /// The receiver is connected.
+    pub fn connected(&mut self) {
+        self.connected = true;
     }
 
     /// Closes the gate for good; nothing passes any more.
@@ -126,11 +128,6 @@ impl Gate {
     /// Whether units pass now.
     pub fn is_open(&self) -> bool {
         self.state == State::Open
-    }
-
-    /// Whether a receiver is connected (open, or waiting for a key frame).
-    pub fn is_unlocked(&self) -> bool {
-        self.state != State::Locked
     }
 
     /// The counters.
@@ -209,7 +206,7 @@ impl Gate {
             return false;
         }
         let since = *self.lagging_since.get_or_insert(now);
-        lag > LAG_LIMIT || now.saturating_sub(since) > LAG_PATIENCE
+        !self.connected || lag > LAG_LIMIT || now.saturating_sub(since) > LAG_PATIENCE
     }
 }
 

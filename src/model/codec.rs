@@ -74,3 +74,24 @@ impl fmt::Display for Codec {
         f.write_str(self.as_str())
     }
 }
+
+/// Which tracks of a stream have begun.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Begun {
+    /// Endpoints may connect: every announced track has begun, or waiting for it is over.
+    pub live: bool,
+    /// Video has begun.
+    pub video: bool,
+    /// Audio has begun.
+    pub audio: bool,
+}
+
+impl Begun {
+    /// Whether this track has begun.
+    pub fn has(self, kind: TrackKind) -> bool {
+        match kind {
+            TrackKind::Video => self.video,
+            TrackKind::Audio => self.audio,
+        }
+    }
+}

@@ -4,5 +4,6 @@ pub mod broadcast;
 pub mod codec;
 pub mod endpoint;
 pub mod ids;
+pub mod srt_reject;
 pub mod srt_stream_id;
 pub mod srt_url;

@@ -1,3 +1,216 @@
-//! (being written)
+//! A live stream: its pipeline, its input, its endpoints. In the middle, and it knows no protocol.
+//!
+//! One task owns a stream. Others hold a [`StreamHandle`]: the manager to add and remove endpoints, an
+//! ingest only the [`Input`].
 
+mod input;
+mod task;
 pub mod timeline;
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::endpoint::state::RetryPolicy;
+use crate::endpoint::{EndpointContext, EndpointHandle, StreamLink};
+use crate::media::fanout::{Fanout, FanoutError};
+use crate::media::off_thread::{Stuck, off_thread};
+use crate::model::broadcast::{PublishType, TrackInfo};
+use crate::model::endpoint::EndpointRecord;
+use crate::model::ids::{AppName, EndpointId, StreamKey};
+use crate::model::srt_url::SrtUrl;
+use crate::srt::{PortPool, SrtError};
+
+pub use crate::endpoint::EndpointSnapshot;
+pub use crate::endpoint::resolve::OwnServer;
+pub use input::{AccessUnit, Input, SETTLE_MAX};
+
+/// Starting the pipeline takes a few milliseconds; more than this is a stuck element.
+const START_MAX: Duration = Duration::from_secs(5);
+
+/// Stopping the pipeline, likewise.
+const STOP_MAX: Duration = Duration::from_secs(3);
+
+/// A stream that could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// The pipeline was refused.
+    #[error(transparent)]
+    Pipeline(#[from] FanoutError),
+    /// The pipeline hangs.
+    #[error(transparent)]
+    Stuck(#[from] Stuck),
+}
+
+/// What all streams of the service share.
+#[derive(Debug)]
+pub struct StreamContext {
+    endpoint: Arc<EndpointContext>,
+}
+
+impl StreamContext {
+    /// Binds `udp_ports` shared local UDP ports (0: one per core). `default_app` is the application of a
+    /// stream id without one.
+    ///
+    /// # Errors
+    /// No UDP port could be bound.
+    pub fn new(udp_ports: usize, default_app: AppName, retry: RetryPolicy) -> Result<Self, SrtError> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let ports = PortPool::bind(if udp_ports == 0 { cores } else { udp_ports })?;
+        let own = OwnServer { srt: OnceLock::new(), default_app };
+        Ok(Self { endpoint: Arc::new(EndpointContext { ports, own, retry }) })
+    }
+
+    /// Says where this server's own SRT listener is bound, once it is; before that no endpoint is
+    /// recognised as leading back to it.
+    pub fn set_own_srt(&self, address: std::net::SocketAddr) {
+        let _ = self.endpoint.own.srt.set(address);
+    }
+
+    /// The stream of this very server that `url` would publish; `None` when it leads elsewhere or names a
+    /// host that must be resolved first (that is checked again at each attempt).
+    pub fn own_target(&self, url: &SrtUrl) -> Option<StreamKey> {
+        self.endpoint.own.literal_target(url)
+    }
+
+    /// Whether an endpoint of `key` at `url` would feed the stream back to itself.
+    pub fn feeds_back(&self, url: &SrtUrl, key: &StreamKey) -> bool {
+        self.own_target(url).is_some_and(|target| target == *key)
+    }
+}
+
+/// What a stream is started with.
+#[derive(Debug)]
+pub struct StreamSpec {
+    /// Its name.
+    pub key: StreamKey,
+    /// How it comes in.
+    pub publish_type: PublishType,
+    /// Cancelled by the stream when its pipeline fails; by others to end the publication.
+    pub publication: CancellationToken,
+    /// Endpoints to connect as soon as data flows.
+    pub endpoints: Vec<EndpointRecord>,
+}
+
+/// What is seen of a live stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamSnapshot {
+    /// Data has come.
+    pub live: bool,
+    /// The tracks that run.
+    pub tracks: Vec<TrackInfo>,
+    /// Payload bytes taken in.
+    pub received_bytes: u64,
+    /// Its endpoints, in the order they were added.
+    pub endpoints: Vec<EndpointSnapshot>,
+}
+
+/// What the handles of a stream share.
+#[derive(Debug)]
+struct Shared {
+    key: StreamKey,
+    context: Arc<EndpointContext>,
+    input: Input,
+    fanout: Arc<Fanout>,
+    endpoints: Mutex<Vec<(EndpointId, EndpointHandle)>>,
+    /// Ends the task that reads the bus.
+    closed: CancellationToken,
+}
+
+/// A running stream; clones share it.
+#[derive(Debug, Clone)]
+pub struct StreamHandle(Arc<Shared>);
+
+/// Starts a stream: pipeline, task, endpoints.
+///
+/// # Errors
+/// The pipeline was refused or hangs.
+pub async fn start(spec: StreamSpec, context: &Arc<StreamContext>) -> Result<StreamHandle, StreamError> {
+    let key = spec.key.clone();
+    let fanout = off_thread("starting a stream's pipeline", START_MAX, move || Fanout::start(&key)).await??;
+    let fanout = Arc::new(fanout);
+    let closed = CancellationToken::new();
+    tokio::spawn(task::watch_bus(Arc::downgrade(&fanout), spec.key.clone(), spec.publication, closed.clone()));
+    let handle = StreamHandle(Arc::new(Shared {
+        key: spec.key,
+        context: Arc::clone(&context.endpoint),
+        input: Input::new(Arc::clone(&fanout)),
+        fanout,
+        endpoints: Mutex::default(),
+        closed,
+    }));
+    for record in spec.endpoints {
+        handle.add_endpoint(record);
+    }
+    Ok(handle)
+}
+
+impl StreamHandle {
+    fn endpoints(&self) -> MutexGuard<'_, Vec<(EndpointId, EndpointHandle)>> {
+        self.0.endpoints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The door for an ingest.
+    pub fn input(&self) -> Input {
+        self.0.input.clone()
+    }
+
+    /// Adds an endpoint; it connects by itself once data flows. Returns at once.
+    pub fn add_endpoint(&self, record: EndpointRecord) {
+        let link =
+            StreamLink { key: self.0.key.clone(), fanout: Arc::clone(&self.0.fanout), begun: self.0.input.begun() };
+        let id = record.id.clone();
+        let handle = EndpointHandle::spawn(record, link, Arc::clone(&self.0.context));
+        self.endpoints().push((id, handle));
+    }
+
+    /// Removes an endpoint and waits until its branch is out; `false` when there is none of that id.
+    pub async fn remove_endpoint(&self, id: &EndpointId) -> bool {
+        let handle = {
+            let mut endpoints = self.endpoints();
+            let Some(index) = endpoints.iter().position(|(other, _)| other == id) else { return false };
+            endpoints.remove(index).1
+        };
+        handle.stop().await;
+        true
+    }
+
+    /// What is seen of it now.
+    pub fn snapshot(&self) -> StreamSnapshot {
+        StreamSnapshot {
+            live: self.0.input.is_live(),
+            tracks: self.0.input.tracks(),
+            received_bytes: self.0.input.received_bytes(),
+            endpoints: self.endpoints().iter().map(|(_, endpoint)| endpoint.snapshot()).collect(),
+        }
+    }
+
+    /// How long its publisher has sent nothing.
+    pub fn silent_for(&self) -> Duration {
+        self.0.input.silent_for()
+    }
+
+    /// Ends it: endpoints first, side by side, then the pipeline. Each step is bounded.
+    pub async fn close(&self) {
+        let endpoints = std::mem::take(&mut *self.endpoints());
+        for (_, endpoint) in &endpoints {
+            endpoint.request_stop();
+        }
+        for (_, endpoint) in endpoints {
+            endpoint.stop().await;
+        }
+        self.0.closed.cancel();
+        let fanout = Arc::clone(&self.0.fanout);
+        let _ = off_thread("stopping a stream's pipeline", STOP_MAX, move || fanout.stop()).await;
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.closed.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests;

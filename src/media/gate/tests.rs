@@ -20,20 +20,23 @@ fn open_gate() -> Gate {
     let mut gate = Gate::new();
     gate.add_track(TrackKind::Video);
     gate.add_track(TrackKind::Audio);
-    gate.unlock();
+    gate.connected();
     assert_eq!(gate.admit(video(0, true), at(0)), Verdict::Open);
     gate.consumed(TrackKind::Video, 0);
     gate
 }
 
 #[test]
-fn nothing_passes_before_the_receiver_is_connected() {
+fn before_the_receiver_is_connected_lag_closes_it_at_once() {
     let mut gate = Gate::new();
     gate.add_track(TrackKind::Video);
-    assert_eq!(gate.admit(video(0, true), at(0)), Verdict::Drop);
-    gate.unlock();
-    assert_eq!(gate.admit(video(1, true), at(1)), Verdict::Open);
-    assert_eq!(gate.counters().dropped_units, 0, "what came before the first opening is not a loss");
+    assert_eq!(gate.admit(video(0, true), at(0)), Verdict::Open);
+    let closed = (1..100).find(|frame| gate.admit(video(*frame, false), at(*frame)) == Verdict::Drop);
+    assert_eq!(closed, Some(12), "the first unit after more than 400 ms");
+    assert_eq!(gate.admit(video(50, true), at(50)), Verdict::Drop, "not drained");
+    gate.connected();
+    gate.consumed(TrackKind::Video, 11 * FRAME_NS);
+    assert_eq!(gate.admit(video(75, true), at(75)), Verdict::Open);
 }
 
 #[test]
@@ -41,7 +44,7 @@ fn video_opens_it_at_a_key_frame_and_audio_before_that_frame_stays_out() {
     let mut gate = Gate::new();
     gate.add_track(TrackKind::Video);
     gate.add_track(TrackKind::Audio);
-    gate.unlock();
+    gate.connected();
     assert_eq!(gate.admit(audio(0), at(0)), Verdict::Drop);
     assert_eq!(gate.admit(video(1, false), at(1)), Verdict::Drop);
     assert_eq!(gate.admit(video(5, true), at(5)), Verdict::Open);
@@ -54,7 +57,7 @@ fn video_opens_it_at_a_key_frame_and_audio_before_that_frame_stays_out() {
 fn audio_alone_opens_at_once() {
     let mut gate = Gate::new();
     gate.add_track(TrackKind::Audio);
-    gate.unlock();
+    gate.connected();
     assert_eq!(gate.admit(audio(3), at(3)), Verdict::Open);
 }
 
@@ -62,7 +65,7 @@ fn audio_alone_opens_at_once() {
 fn video_that_joins_audio_late_does_not_close_it() {
     let mut gate = Gate::new();
     gate.add_track(TrackKind::Audio);
-    gate.unlock();
+    gate.connected();
     assert_eq!(gate.admit(audio(0), at(0)), Verdict::Open);
     gate.add_track(TrackKind::Video);
     assert_eq!(gate.admit(audio(1), at(1)), Verdict::Pass);

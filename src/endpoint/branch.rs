@@ -1,0 +1,264 @@
+//! One attempt of one endpoint in GStreamer: gates ▶ `mpegtsmux` ▶ `srtsink`, linked to the stream's tees.
+//!
+//! Everything here blocks and is called off the async workers. The hard thing is that nothing of this
+//! branch may reach its siblings: its gates take every flow return and never wait for it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use tokio::sync::mpsc;
+
+use super::sink::{self, LinkStats};
+use crate::media::caps::codec_of;
+use crate::media::fanout::{BranchNews, Fanout, FanoutError};
+use crate::media::gate::{Gate, GateCounters, Unit, Verdict};
+use crate::media::launch::ENDPOINT;
+use crate::model::codec::{Begun, Codec, TrackKind};
+use crate::model::srt_url::SrtUrl;
+
+/// What the gates of a branch share with its owner.
+#[derive(Debug)]
+struct Shared {
+    gate: Mutex<Gate>,
+    /// Zero of the gate's clock.
+    epoch: Instant,
+    news: mpsc::Sender<BranchNews>,
+}
+
+impl Shared {
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        // Whatever panicked, a gate that stands is better than an endpoint that takes its siblings along.
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn admit(&self, unit: Unit) -> Verdict {
+        self.gate().admit(unit, self.epoch.elapsed())
+    }
+}
+
+/// A track's link: the mux's pad behind its gate, and the tee's pad in front.
+#[derive(Debug)]
+struct Link {
+    kind: TrackKind,
+    tee_pad: gst::Pad,
+}
+
+/// A running branch. [`Branch::stop`] takes it out; dropping it does as well.
+#[derive(Debug)]
+pub(super) struct Branch {
+    fanout: Arc<Fanout>,
+    bin: gst::Bin,
+    mux: gst::Element,
+    sink: gst::Element,
+    shared: Arc<Shared>,
+    links: Vec<Link>,
+}
+
+/// Where a branch connects to, resolved and vetted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Destination {
+    /// The remote address; in listener mode the local one.
+    pub(super) address: SocketAddr,
+    /// The local UDP port shared with other endpoints, when this one may share.
+    pub(super) shared_local: Option<SocketAddr>,
+}
+
+impl Branch {
+    /// Builds a branch for the tracks that have begun, links it and starts to connect.
+    pub(super) fn start(
+        fanout: Arc<Fanout>,
+        name: &str,
+        url: &SrtUrl,
+        destination: Destination,
+        begun: Begun,
+    ) -> Result<(Self, mpsc::Receiver<BranchNews>), FanoutError> {
+        let bin = ENDPOINT.bin()?;
+        bin.set_property("name", name);
+        let mux: gst::Element = ENDPOINT.element(&bin, "mux")?;
+        let sink: gst::Element = ENDPOINT.element(&bin, "sink")?;
+        sink::configure(&sink, &mux, url, destination);
+        strip_stream_header(&mux);
+        let (news, receiver) = fanout.subscribe(name);
+        let shared = Arc::new(Shared { gate: Mutex::new(Gate::new()), epoch: Instant::now(), news });
+        // From here on Drop takes back whatever has been done.
+        let mut branch = Self { fanout, bin, mux, sink, shared, links: Vec::new() };
+        let kinds: Vec<_> = TrackKind::ALL.into_iter().filter(|kind| begun.has(*kind)).collect();
+        let mut gates = Vec::with_capacity(kinds.len());
+        for kind in kinds {
+            gates.push((kind, branch.gate_pad(kind)?));
+        }
+        branch.fanout.add(&branch.bin)?;
+        for (kind, pad) in gates {
+            branch.link(kind, &pad)?;
+        }
+        Ok((branch, receiver))
+    }
+
+    /// Links a track that has begun after the branch was built.
+    pub(super) fn add_track(&mut self, kind: TrackKind) -> Result<(), FanoutError> {
+        if self.has(kind) {
+            return Ok(());
+        }
+        let pad = self.gate_pad(kind)?;
+        self.link(kind, &pad)
+    }
+
+    pub(super) fn has(&self, kind: TrackKind) -> bool {
+        self.links.iter().any(|link| link.kind == kind)
+    }
+
+    fn link(&mut self, kind: TrackKind, pad: &gst::GhostPad) -> Result<(), FanoutError> {
+        let tee_pad = self.fanout.link(kind, pad.upcast_ref())?;
+        self.links.push(Link { kind, tee_pad });
+        Ok(())
+    }
+
+    /// A ghost pad in front of a fresh mux pad, with the gate in its chain and event functions.
+    fn gate_pad(&self, kind: TrackKind) -> Result<gst::GhostPad, FanoutError> {
+        let refused = || FanoutError::Refused(format!("mpegtsmux gave no pad for {kind}"));
+        let mux_pad = self.mux.request_pad_simple("sink_%d").ok_or_else(refused)?;
+        self.shared.gate().add_track(kind);
+        watch_consumption(&mux_pad, kind, &self.shared);
+        let (chain, list, events) = (Arc::clone(&self.shared), Arc::clone(&self.shared), Arc::clone(&self.shared));
+        let codec: Mutex<Option<Codec>> = Mutex::new(None);
+        let pad = gst::GhostPad::builder(gst::PadDirection::Sink)
+            .name(kind.as_str())
+            .chain_function(move |pad, parent, buffer| {
+                take(&chain, kind, pad, parent, buffer);
+                Ok(gst::FlowSuccess::Ok)
+            })
+            .chain_list_function(move |pad, parent, buffers| {
+                for buffer in buffers.iter_owned() {
+                    take(&list, kind, pad, parent, buffer);
+                }
+                Ok(gst::FlowSuccess::Ok)
+            })
+            .event_function(move |pad, parent, event| {
+                if may_pass(&events, &codec, &event) {
+                    gst::Pad::event_default(pad, parent, event);
+                }
+                // A refused event must not reach the tee either: it would stop the stream's source.
+                true
+            })
+            .with_target(&mux_pad)?
+            .build();
+        pad.set_active(true)?;
+        self.bin.add_pad(&pad)?;
+        Ok(pad)
+    }
+
+    /// What `srtsink` says of its connection. Any thread; a short lock inside the element.
+    pub(super) fn stats(&self) -> LinkStats {
+        LinkStats::read(&self.sink)
+    }
+
+    /// Tells the gate that the receiver is connected.
+    pub(super) fn connected(&self) {
+        self.shared.gate().connected();
+    }
+
+    pub(super) fn gate_counters(&self) -> GateCounters {
+        self.shared.gate().counters()
+    }
+
+    /// Media time that waits in the muxer.
+    pub(super) fn lag(&self) -> Duration {
+        self.shared.gate().lag()
+    }
+}
+
+impl Drop for Branch {
+    /// Takes the branch out. Unlink first: NULL on a linked branch would answer FLUSHING to the tee and
+    /// stop the whole stream without a word.
+    fn drop(&mut self) {
+        self.shared.gate().lock();
+        for link in self.links.drain(..) {
+            self.fanout.unlink(link.kind, &link.tee_pad);
+        }
+        self.fanout.remove(&self.bin);
+    }
+}
+
+/// Lets one unit in, or not. Whatever the muxer answers stays here.
+fn take(shared: &Shared, kind: TrackKind, pad: &gst::GhostPad, parent: Option<&gst::Object>, buffer: gst::Buffer) {
+    let key = kind == TrackKind::Audio || !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+    let time_ns = buffer.dts_or_pts().map_or(0, gst::ClockTime::nseconds);
+    let verdict = shared.admit(Unit { kind, key, time_ns });
+    if verdict == Verdict::Drop {
+        return;
+    }
+    if key && kind == TrackKind::Video {
+        announce_key_frame(pad, &buffer);
+    }
+    if gst::ProxyPad::chain_default(pad, parent, buffer).is_err() {
+        // The cause comes by the bus; nothing more goes in.
+        shared.gate().lock();
+    }
+}
+
+/// Makes the muxer write PAT, PMT and PCR right before this key frame.
+fn announce_key_frame(pad: &gst::GhostPad, buffer: &gst::Buffer) {
+    let Some(target) = pad.target() else { return };
+    let structure = gst::Structure::builder("GstForceKeyUnit")
+        .field("timestamp", buffer.pts())
+        .field("stream-time", buffer.pts())
+        .field("running-time", buffer.pts())
+        .field("all-headers", true)
+        .field("count", 0u32)
+        .build();
+    target.send_event(gst::event::CustomDownstream::new(structure));
+}
+
+/// Which events go in.
+fn may_pass(shared: &Shared, codec: &Mutex<Option<Codec>>, event: &gst::Event) -> bool {
+    match event.view() {
+        // TAG can crash the 1.22 muxer; EOS would end the track for good.
+        gst::EventView::Tag(_) | gst::EventView::Eos(_) => false,
+        // A gap is data to the muxer: it must not pile up behind a closed gate.
+        gst::EventView::Gap(_) => shared.gate().is_open(),
+        gst::EventView::Caps(caps) => {
+            let new = codec_of(caps.caps());
+            let mut codec = codec.lock().unwrap_or_else(PoisonError::into_inner);
+            if codec.is_none() || *codec == new {
+                *codec = new;
+                return true;
+            }
+            // mpegtsmux fails on another stream type; a new branch takes over instead.
+            shared.gate().lock();
+            let _ = shared.news.try_send(BranchNews::FormatChanged);
+            false
+        }
+        _ => true,
+    }
+}
+
+/// Tells the gate what the muxer has taken up, unit by unit.
+fn watch_consumption(mux_pad: &gst::Pad, kind: TrackKind, shared: &Arc<Shared>) {
+    mux_pad.set_property("emit-signals", true);
+    let shared = Arc::downgrade(shared);
+    mux_pad.connect("buffer-consumed", false, move |values| {
+        let time = values.get(1)?.get::<gst::Buffer>().ok()?.dts_or_pts()?;
+        shared.upgrade()?.gate().consumed(kind, time.nseconds());
+        None
+    });
+}
+
+/// Takes `streamheader` out of the muxer's caps: with it, `srtsink` (1.22 to 1.28) hides why a connection
+/// failed and sends stale tables first.
+fn strip_stream_header(mux: &gst::Element) {
+    let Some(pad) = mux.static_pad("src") else { return };
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        let Some(gst::PadProbeData::Event(event)) = &info.data else { return gst::PadProbeReturn::Ok };
+        if let gst::EventView::Caps(caps) = event.view() {
+            let mut caps = caps.caps_owned();
+            if let Some(structure) = caps.make_mut().structure_mut(0) {
+                structure.remove_field("streamheader");
+            }
+            info.data = Some(gst::PadProbeData::Event(gst::event::Caps::new(&caps)));
+        }
+        gst::PadProbeReturn::Ok
+    });
+}

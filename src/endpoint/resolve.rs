@@ -1,0 +1,154 @@
+//! From an endpoint's URL to an address, anew for each attempt, and never to this server's own stream.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::model::ids::{AppName, StreamKey};
+use crate::model::srt_stream_id::{self, StreamIdRequest};
+use crate::model::srt_url::{SrtHost, SrtMode, SrtUrl};
+
+/// How long a name may take to resolve.
+const DNS_MAX: Duration = Duration::from_secs(5);
+
+/// Why there is no address to dial.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// The resolver's answer.
+    #[error("the name {name} was not resolved: {reason}")]
+    Dns {
+        /// The name.
+        name: String,
+        /// The resolver's words.
+        reason: String,
+    },
+    /// No answer in time.
+    #[error("the name {0} was not resolved within {limit} s", limit = DNS_MAX.as_secs())]
+    DnsTimeout(String),
+    /// It would publish the stream to itself.
+    #[error("the endpoint leads back to this server's own stream {0}")]
+    FeedsBack(String),
+}
+
+/// This server, as an endpoint might dial it.
+#[derive(Debug)]
+pub struct OwnServer {
+    /// Where its SRT listener is bound, once it is.
+    pub srt: OnceLock<SocketAddr>,
+    /// The application of a stream id without one.
+    pub default_app: AppName,
+}
+
+impl OwnServer {
+    /// Whether `address` is this server's SRT listener.
+    fn is_me(&self, address: SocketAddr) -> bool {
+        self.srt.get().is_some_and(|srt| {
+            address.port() == srt.port() && (srt.ip() == address.ip().to_canonical() || is_local(address.ip()))
+        })
+    }
+
+    /// The stream of this server that a caller of `url` at `address` would publish; `None` for another server.
+    pub fn target(&self, url: &SrtUrl, address: SocketAddr) -> Option<StreamKey> {
+        if url.mode != SrtMode::Caller || !self.is_me(address) {
+            return None;
+        }
+        let (app, id) = match srt_stream_id::parse(url.streamid.as_deref().unwrap_or_default()).ok()? {
+            StreamIdRequest::Publish { app, stream, .. } => (app, stream),
+            StreamIdRequest::Absent => (None, address.ip().to_string().replace(['.', ':'], "_")),
+        };
+        let app = match app {
+            Some(app) => app.parse().ok()?,
+            None => self.default_app.clone(),
+        };
+        Some(StreamKey { app, id: id.parse().ok()? })
+    }
+
+    /// As [`OwnServer::target`], for what needs no resolver: literal addresses and `localhost`.
+    pub fn literal_target(&self, url: &SrtUrl) -> Option<StreamKey> {
+        let ip = match url.host.as_ref()? {
+            SrtHost::Ip(ip) => *ip,
+            SrtHost::Name(name) if name.eq_ignore_ascii_case("localhost") => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            SrtHost::Name(_) => return None,
+        };
+        self.target(url, SocketAddr::new(ip, url.port))
+    }
+}
+
+/// Whether packets to `ip` stay on this host.
+fn is_local(ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    ip.is_loopback()
+        || ip.is_unspecified()
+        || if_addrs::get_if_addrs().is_ok_and(|interfaces| interfaces.iter().any(|i| i.ip() == ip))
+}
+
+/// The address to dial, or in listener mode to bind.
+///
+/// # Errors
+/// See [`ResolveError`].
+pub(super) async fn resolve(url: &SrtUrl, key: &StreamKey, own: &OwnServer) -> Result<SocketAddr, ResolveError> {
+    let address = match &url.host {
+        None => SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), url.port),
+        Some(SrtHost::Ip(ip)) => SocketAddr::new(*ip, url.port),
+        Some(SrtHost::Name(name)) => by_name(name, url.port).await?,
+    };
+    match own.target(url, address) {
+        Some(target) if target == *key => Err(ResolveError::FeedsBack(key.to_string())),
+        _ => Ok(address),
+    }
+}
+
+/// IPv4 first: those share a local port, and hosts with a broken IPv6 route are common.
+async fn by_name(name: &str, port: u16) -> Result<SocketAddr, ResolveError> {
+    let addresses = match tokio::time::timeout(DNS_MAX, tokio::net::lookup_host((name, port))).await {
+        Ok(Ok(addresses)) => addresses.collect::<Vec<_>>(),
+        Ok(Err(error)) => return Err(ResolveError::Dns { name: name.into(), reason: error.to_string() }),
+        Err(_) => return Err(ResolveError::DnsTimeout(name.into())),
+    };
+    addresses
+        .iter()
+        .find(|address| address.is_ipv4())
+        .or(addresses.first())
+        .copied()
+        .ok_or_else(|| ResolveError::Dns { name: name.into(), reason: "it has no address".into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> OwnServer {
+        let srt = OnceLock::new();
+        srt.set("0.0.0.0:4200".parse().expect("address")).expect("first");
+        OwnServer { srt, default_app: "LiveApp".parse().expect("name") }
+    }
+
+    #[test]
+    fn an_endpoint_that_leads_back_is_recognised_in_all_its_spellings() {
+        for (url, target) in [
+            ("srt://127.0.0.1?streamid=live/test", Some("live/test")),
+            ("srt://localhost:4200?streamid=live/test", Some("live/test")),
+            ("srt://[::1]?streamid=%23!::r=live/test,m=publish", Some("live/test")),
+            ("srt://[::ffff:127.0.0.1]?streamid=test", Some("LiveApp/test")),
+            ("srt://127.0.0.1", Some("LiveApp/127_0_0_1")),
+            ("srt://127.0.0.1:4201?streamid=live/test", None),
+            ("srt://203.0.113.9?streamid=live/test", None),
+            ("srt://127.0.0.1?streamid=live/test&mode=rendezvous", None),
+            ("srt://example.org?streamid=live/test", None),
+        ] {
+            let url: SrtUrl = url.parse().expect("URL");
+            assert_eq!(own().literal_target(&url).map(|key| key.to_string()).as_deref(), target, "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn names_are_resolved_and_checked_at_each_attempt() {
+        let key = StreamKey { app: "live".parse().expect("name"), id: "test".parse().expect("name") };
+        let url: SrtUrl = "srt://localhost?streamid=live/test".parse().expect("URL");
+        assert_eq!(resolve(&url, &key, &own()).await, Err(ResolveError::FeedsBack("live/test".into())));
+        let url: SrtUrl = "srt://localhost:9000".parse().expect("URL");
+        assert_eq!(resolve(&url, &key, &own()).await.map(|a| a.port()), Ok(9000));
+        let url: SrtUrl = "srt://no-such-host.invalid".parse().expect("URL");
+        assert!(matches!(resolve(&url, &key, &own()).await, Err(ResolveError::Dns { .. })));
+    }
+}

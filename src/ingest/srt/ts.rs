@@ -1,0 +1,162 @@
+//! MPEG-TS into elementary streams: `tsdemux` and a parser for each track that can be carried on.
+//!
+//! The hard thing is a programme that changes while it runs (an encoder's restart): the demuxer brings
+//! new pads before it takes the old ones away, and the number in a pad's name tells the generations apart.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+
+use crate::ingest::IngestError;
+use crate::ingest::track::Track;
+use crate::media::caps::codec_of;
+use crate::media::launch::INGEST_TS;
+use crate::model::codec::TrackKind;
+use crate::model::ids::StreamKey;
+use crate::stream::Input;
+
+/// The tracks that are carried on, and the demuxer's generation each came with.
+type Tracks = Arc<Mutex<[Option<(Track, String)>; 2]>>;
+
+/// The demuxing pipeline of one connection. Dropping it stops it.
+#[derive(Debug)]
+pub(super) struct TsIngest {
+    pipeline: gst::Pipeline,
+    source: gst_app::AppSrc,
+    epoch: Instant,
+}
+
+impl TsIngest {
+    /// Builds and starts `pipelines/ingest-ts.launch`.
+    pub(super) fn start(key: &StreamKey, input: &Input) -> Result<Self, IngestError> {
+        let pipeline = INGEST_TS.pipeline()?;
+        pipeline.set_property("name", format!("ingest-{}-{}", key.app, key.id));
+        let source: gst_app::AppSrc = INGEST_TS.element(&pipeline, "ts")?;
+        let demux: gst::Element = INGEST_TS.element(&pipeline, "demux")?;
+        let tracks = Tracks::default();
+        let weak = pipeline.downgrade();
+        let (added_tracks, added_input) = (Arc::clone(&tracks), input.clone());
+        demux.connect_pad_added(move |_, pad| {
+            if let Some(pipeline) = weak.upgrade() {
+                add(&pipeline, pad, &added_tracks, &added_input);
+            }
+        });
+        let weak = pipeline.downgrade();
+        demux.connect_pad_removed(move |_, pad| {
+            if let Some(pipeline) = weak.upgrade() {
+                remove(&pipeline, pad, &tracks);
+            }
+        });
+        pipeline.set_state(gst::State::Playing)?;
+        Ok(Self { pipeline, source, epoch: Instant::now() })
+    }
+
+    /// Takes a piece of transport stream, of any length.
+    pub(super) fn push(&self, bytes: Vec<u8>) {
+        let mut buffer = gst::Buffer::from_mut_slice(bytes);
+        if let Some(buffer) = buffer.get_mut() {
+            // The demuxer relates PCR to arrival.
+            let now_ns = u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX - 1);
+            buffer.set_pts(gst::ClockTime::from_nseconds(now_ns));
+        }
+        if let Err(flow) = self.source.push_buffer(buffer) {
+            tracing::debug!(?flow, "the demuxer takes nothing more");
+        }
+    }
+
+    /// The first error since the last call.
+    pub(super) fn take_error(&self) -> Option<String> {
+        let message = self.pipeline.bus()?.pop_filtered(&[gst::MessageType::Error])?;
+        match message.view() {
+            gst::MessageView::Error(error) => Some(error.error().to_string()),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for TsIngest {
+    fn drop(&mut self) {
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+fn slot(kind: TrackKind) -> usize {
+    match kind {
+        TrackKind::Video => 0,
+        TrackKind::Audio => 1,
+    }
+}
+
+/// The generation in a demuxer pad's name: `video_0_00100` is generation 0, PID 0x100.
+fn generation(pad: &gst::Pad) -> String {
+    pad.name().split('_').nth(1).unwrap_or_default().to_owned()
+}
+
+/// A pad of the demuxer: linked when its codec can be carried on and its kind is not taken.
+fn add(pipeline: &gst::Pipeline, pad: &gst::Pad, tracks: &Tracks, input: &Input) {
+    let caps = pad.current_caps().or_else(|| Some(pad.query_caps(None)));
+    let Some(codec) = caps.as_deref().and_then(codec_of) else {
+        tracing::warn!(pad = %pad.name(), caps = ?caps.as_deref().and_then(|c| c.structure(0)).map(gst::StructureRef::name),
+            "this elementary stream cannot be carried on; the others are");
+        return;
+    };
+    let kind = codec.kind();
+    let mut tracks = tracks.lock().unwrap_or_else(PoisonError::into_inner);
+    let slot = &mut tracks[slot(kind)];
+    let generation = generation(pad);
+    match slot {
+        Some((_, running)) if *running == generation => {
+            tracing::info!(pad = %pad.name(), %codec, "another {kind} track; the first one is kept");
+            return;
+        }
+        // The programme was replaced.
+        Some((old, _)) => old.remove(pipeline),
+        None => {}
+    }
+    whole_access_units(pad);
+    match Track::add(pipeline, codec, input, 0) {
+        Ok(track) => {
+            input.expect(kind);
+            if let Err(error) = pad.link(&track.sink) {
+                tracing::error!(pad = %pad.name(), %error, "the track could not be linked");
+                track.remove(pipeline);
+                return;
+            }
+            tracing::info!(pad = %pad.name(), %codec, "track");
+            *slot = Some((track, generation));
+        }
+        Err(error) => tracing::error!(pad = %pad.name(), %error, "the track could not be parsed"),
+    }
+}
+
+fn remove(pipeline: &gst::Pipeline, pad: &gst::Pad, tracks: &Tracks) {
+    let mut tracks = tracks.lock().unwrap_or_else(PoisonError::into_inner);
+    for slot in tracks.iter_mut() {
+        let is_its = slot.as_ref().is_some_and(|(track, running)| {
+            *running == generation(pad) && track.sink.peer().is_none_or(|peer| peer == *pad)
+        });
+        if is_its && let Some((track, _)) = slot.take() {
+            track.remove(pipeline);
+        }
+    }
+}
+
+/// Says that each PES is an access unit, as encoders make them: the parser then need not wait for the
+/// next picture's start, which would cost a frame of delay.
+fn whole_access_units(pad: &gst::Pad) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &info.data
+            && let gst::EventView::Caps(caps) = event.view()
+        {
+            let mut caps = caps.caps_owned();
+            if caps.structure(0).is_some_and(|s| matches!(s.name().as_str(), "video/x-h264" | "video/x-h265")) {
+                caps.make_mut().set("alignment", "au");
+                info.data = Some(gst::PadProbeData::Event(gst::event::Caps::new(&caps)));
+            }
+        }
+        gst::PadProbeReturn::Ok
+    });
+}

@@ -1,0 +1,95 @@
+//! One elementary stream inside an ingest pipeline: a parser from `pipelines/parse-*.launch`, and the
+//! way from its appsink into the stream's input.
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+
+use super::IngestError;
+use crate::media::caps::codec_of;
+use crate::media::launch;
+use crate::model::codec::{Codec, TrackKind};
+use crate::stream::{AccessUnit, Input};
+
+/// A parser bin with a `sink` pad, inside an ingest pipeline.
+#[derive(Debug)]
+pub(super) struct Track {
+    pub(super) codec: Codec,
+    bin: gst::Bin,
+    pub(super) sink: gst::GhostPad,
+}
+
+impl Track {
+    /// Adds a parser for `codec` to `pipeline` and starts it. Time stamps reach the input as the running
+    /// time of the parser's segment less `bias_ns`.
+    pub(super) fn add(
+        pipeline: &gst::Pipeline,
+        codec: Codec,
+        input: &Input,
+        bias_ns: i64,
+    ) -> Result<Self, IngestError> {
+        let text = launch::parse(codec);
+        let bin = text.bin()?;
+        let parse: gst::Element = text.element(&bin, "parse")?;
+        let out: gst_app::AppSink = text.element(&bin, "out")?;
+        out.set_callbacks(deliver(codec.kind(), input.clone(), bias_ns));
+        let target =
+            parse.static_pad("sink").ok_or_else(|| IngestError::Refused("a parser without sink pad".into()))?;
+        let sink = gst::GhostPad::with_target(&target)?;
+        bin.add_pad(&sink)?;
+        pipeline.add(&bin)?;
+        bin.sync_state_with_parent()?;
+        Ok(Self { codec, bin, sink })
+    }
+
+    /// Takes the parser out. Its sink pad must be unlinked or idle.
+    pub(super) fn remove(&self, pipeline: &gst::Pipeline) {
+        if let Some(peer) = self.sink.peer() {
+            let _ = peer.unlink(&self.sink);
+        }
+        self.bin.set_locked_state(true);
+        let _ = self.bin.set_state(gst::State::Null);
+        let _ = pipeline.remove(&self.bin);
+    }
+}
+
+/// Hands every parsed unit to the input.
+fn deliver(kind: TrackKind, input: Input, bias_ns: i64) -> gst_app::AppSinkCallbacks {
+    let mut last_caps: Option<gst::Caps> = None;
+    let mut last_dts_ns: Option<i64> = None;
+    gst_app::AppSinkCallbacks::builder()
+        .new_sample(move |sink| {
+            let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+            let (Some(buffer), Some(caps)) = (sample.buffer_owned(), sample.caps_owned()) else {
+                return Ok(gst::FlowSuccess::Ok);
+            };
+            let segment = sample.segment().and_then(|segment| segment.downcast_ref::<gst::ClockTime>()).cloned();
+            drop(sample);
+            if last_caps.as_ref() != Some(&caps) {
+                tracing::debug!(track = %kind, codec = ?codec_of(&caps), %caps, "format");
+                input.set_caps(kind, &caps);
+                last_caps = Some(caps);
+            }
+            let running = |time: Option<gst::ClockTime>| running_ns(segment.as_ref(), time?).map(|ns| ns - bias_ns);
+            let pts_ns = running(buffer.pts());
+            // A unit without any time stamp goes right behind the one before.
+            let Some(dts_ns) = running(buffer.dts()).or(pts_ns).or(last_dts_ns.map(|ns| ns + 1)) else {
+                return Ok(gst::FlowSuccess::Ok);
+            };
+            last_dts_ns = Some(dts_ns);
+            input.push(AccessUnit { kind, buffer, dts_ns, pts_ns: pts_ns.unwrap_or(dts_ns) });
+            Ok(gst::FlowSuccess::Ok)
+        })
+        .build()
+}
+
+fn running_ns(segment: Option<&gst::FormattedSegment<gst::ClockTime>>, time: gst::ClockTime) -> Option<i64> {
+    let ns = |time: gst::ClockTime| i64::try_from(time.nseconds()).unwrap_or(i64::MAX);
+    match segment {
+        None => Some(ns(time)),
+        Some(segment) => match segment.to_running_time_full(time)? {
+            gst::Signed::Positive(time) => Some(ns(time)),
+            gst::Signed::Negative(time) => Some(-ns(time)),
+        },
+    }
+}

@@ -1,0 +1,213 @@
+//! The directory: every stream the service knows, and who is live. Pure state, no waiting.
+//!
+//! Owns the entries and the rules on them: who may publish, which records stay. Must not know tasks,
+//! channels or the store. The hard thing: a record may come from a user, from a publisher or from the
+//! store, and goes only when none of them needs it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::plan::Plan;
+use super::streams::RunningStream;
+use super::{PublishRefusal, PublishRequest, Totals};
+use crate::model::broadcast::{BroadcastRecord, PublishType};
+use crate::model::ids::{AppName, EndpointId, StreamKey};
+use crate::store::{StoredBroadcast, UnreadableEndpoint};
+
+/// Everything that is known of the streams.
+#[derive(Debug)]
+pub(super) struct Directory {
+    /// The configured applications.
+    pub(super) apps: Vec<AppName>,
+    /// By application, then id: a list of one application is one range.
+    pub(super) entries: BTreeMap<StreamKey, Entry>,
+    /// False from the begin of a shutdown: no new publisher.
+    pub(super) accepting: bool,
+}
+
+/// One stream.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// What is wanted.
+    pub(super) record: BroadcastRecord,
+    /// Stored endpoints that can't be read: shown, removable, never started.
+    pub(super) unreadable: Vec<UnreadableEndpoint>,
+    /// Its publication, while there is one.
+    pub(super) live: Option<Live>,
+    /// Whether it has ever been published: idle then means `finished`, not `created`. It is not
+    /// stored (the store holds no history), but follows for a record that only a publisher makes.
+    pub(super) published: bool,
+}
+
+/// A publication, as far as everybody may know of it.
+#[derive(Debug)]
+pub(super) struct Live {
+    /// Which one: news of an earlier publication of the same stream is ignored.
+    pub(super) generation: u64,
+    /// When it began.
+    pub(super) since: SystemTime,
+    /// How it comes in.
+    pub(super) publish_type: PublishType,
+    /// From where.
+    pub(super) peer: SocketAddr,
+    /// What the publisher says it is.
+    pub(super) user_agent: Option<String>,
+    /// What else it said.
+    pub(super) meta: Vec<(String, String)>,
+    /// Ends it.
+    pub(super) cancel: CancellationToken,
+    /// None while it starts.
+    pub(super) stream: Option<Arc<dyn RunningStream>>,
+    /// Which endpoints run, for the task's eyes only.
+    pub(super) plan: Plan,
+}
+
+impl Entry {
+    /// From the store. A record that nobody created can only have been published.
+    pub(super) fn stored(stored: StoredBroadcast) -> Self {
+        let published = !stored.record.created_by_user;
+        Self { record: stored.record, unreadable: stored.unreadable, live: None, published }
+    }
+
+    /// From a user's request.
+    pub(super) fn created(record: BroadcastRecord) -> Self {
+        Self { record, unreadable: Vec::new(), live: None, published: false }
+    }
+
+    /// On the way of a publisher.
+    pub(super) fn made_by_publisher(key: StreamKey) -> Self {
+        Self::created(BroadcastRecord {
+            key,
+            created_by_user: false,
+            date: SystemTime::now(),
+            fields: serde_json::Map::new(),
+            endpoints: Vec::new(),
+        })
+    }
+
+    /// Whether the store holds it: what a user created, and what has an endpoint.
+    pub(super) fn is_stored(&self) -> bool {
+        self.record.created_by_user || self.has_endpoints()
+    }
+
+    /// How many endpoints, readable or not.
+    pub(super) fn endpoint_count(&self) -> usize {
+        self.record.endpoints.len() + self.unreadable.len()
+    }
+
+    fn has_endpoints(&self) -> bool {
+        self.endpoint_count() > 0
+    }
+
+    /// Whether an endpoint of this id exists, readable or not.
+    pub(super) fn has_endpoint(&self, id: &str) -> bool {
+        self.record.endpoints.iter().any(|endpoint| endpoint.id.as_str() == id)
+            || self.unreadable.iter().any(|row| row.id == id)
+    }
+}
+
+impl Live {
+    /// A publication that is about to start with the record's endpoints.
+    pub(super) fn starting(
+        generation: u64,
+        request: PublishRequest,
+        cancel: CancellationToken,
+        record: &BroadcastRecord,
+    ) -> Self {
+        Self {
+            generation,
+            since: SystemTime::now(),
+            publish_type: request.publish_type,
+            peer: request.peer,
+            user_agent: request.user_agent,
+            meta: request.meta,
+            cancel,
+            stream: None,
+            plan: Plan::started_with(&record.endpoints),
+        }
+    }
+
+    /// Whether a successor may take its place: it runs, and no data has come for `dead_after`.
+    fn is_dead(&self, dead_after: Duration) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.silent_for() >= dead_after)
+    }
+}
+
+impl Directory {
+    pub(super) fn new(apps: Vec<AppName>, entries: BTreeMap<StreamKey, Entry>) -> Self {
+        Self { apps, entries, accepting: true }
+    }
+
+    /// Whether a publisher may have this stream now.
+    ///
+    /// # Errors
+    /// All of [`PublishRefusal`] but `Internal`.
+    pub(super) fn admit(&self, app: &str, stream: &str, dead_after: Duration) -> Result<StreamKey, PublishRefusal> {
+        if !self.accepting {
+            return Err(PublishRefusal::ShuttingDown);
+        }
+        let Some(app) = self.apps.iter().find(|known| known.as_str() == app) else {
+            return Err(PublishRefusal::UnknownApp(app.to_owned()));
+        };
+        let id = stream.parse().map_err(|reason| PublishRefusal::BadStreamId { given: stream.to_owned(), reason })?;
+        let key = StreamKey { app: app.clone(), id };
+        let live = self.entries.get(&key).and_then(|entry| entry.live.as_ref());
+        if live.is_some_and(|live| !live.is_dead(dead_after)) {
+            return Err(PublishRefusal::InUse(key));
+        }
+        Ok(key)
+    }
+
+    /// The entries of one application, by id.
+    pub(super) fn of_app<'a>(&'a self, app: &'a AppName) -> impl Iterator<Item = &'a Entry> {
+        self.entries.iter().filter(move |(key, _)| key.app == *app).map(|(_, entry)| entry)
+    }
+
+    /// The publication of this generation, if it is still the stream's current one.
+    pub(super) fn current(&mut self, key: &StreamKey, generation: u64) -> Option<(&BroadcastRecord, &mut Live)> {
+        let entry = self.entries.get_mut(key)?;
+        let live = entry.live.as_mut().filter(|live| live.generation == generation)?;
+        Some((&entry.record, live))
+    }
+
+    /// Takes the publication off a stream; a record nobody needs any more goes with it.
+    pub(super) fn retire(&mut self, key: &StreamKey) -> Option<Live> {
+        let entry = self.entries.get_mut(key)?;
+        let live = entry.live.take()?;
+        // A stream that never started was never published.
+        entry.published |= live.stream.is_some();
+        self.forget_unneeded(key);
+        Some(live)
+    }
+
+    /// Drops a record that is neither stored nor live.
+    pub(super) fn forget_unneeded(&mut self, key: &StreamKey) {
+        if self.entries.get(key).is_some_and(|entry| entry.live.is_none() && !entry.is_stored()) {
+            self.entries.remove(key);
+        }
+    }
+
+    /// A random endpoint id that no stream of this server has: a client may keep it without the
+    /// stream's name.
+    pub(super) fn unused_endpoint_id(&self) -> EndpointId {
+        loop {
+            // Ends: at most millions of 62⁶ ids are taken, so a second round is rare already.
+            let id = EndpointId::generate();
+            if !self.entries.values().any(|entry| entry.has_endpoint(id.as_str())) {
+                return id;
+            }
+        }
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        Totals {
+            streams: self.entries.values().filter(|entry| entry.live.is_some()).count(),
+            endpoints: self.entries.values().map(Entry::endpoint_count).sum(),
+        }
+    }
+}

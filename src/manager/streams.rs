@@ -1,0 +1,93 @@
+//! The seam to the streams: what the manager needs of one, and nothing else.
+//!
+//! Owns the two traits and their one real implementation. Must not know the manager's state. It is
+//! here so that the manager's logic can be tested without GStreamer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use crate::model::endpoint::EndpointRecord;
+use crate::model::ids::{EndpointId, StreamKey};
+use crate::model::srt_url::SrtUrl;
+use crate::stream::{self, Input, StreamContext, StreamHandle, StreamSnapshot, StreamSpec};
+
+/// Why a stream did not start.
+pub type StartError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Makes streams.
+pub trait Streams: Send + Sync + 'static {
+    /// Starts one. May take its time.
+    fn start(&self, spec: StreamSpec) -> BoxFuture<'static, Result<Arc<dyn RunningStream>, StartError>>;
+    /// Whether `url` dials this very server's stream `key`.
+    fn feeds_back(&self, url: &SrtUrl, key: &StreamKey) -> bool;
+}
+
+/// A started stream. None of its calls but the futures may block.
+pub trait RunningStream: Send + Sync + 'static {
+    /// Where the publisher's data goes.
+    fn input(&self) -> Input;
+    /// Starts an endpoint.
+    fn add_endpoint(&self, endpoint: EndpointRecord);
+    /// Stops an endpoint and waits, bounded, until it is closed. False when there was none.
+    fn remove_endpoint(&self, id: EndpointId) -> BoxFuture<'static, bool>;
+    /// How it fares.
+    fn snapshot(&self) -> StreamSnapshot;
+    /// For how long no data has come; since its start if none ever has.
+    fn silent_for(&self) -> Duration;
+    /// Closes it with all its endpoints, bounded.
+    fn close(&self) -> BoxFuture<'static, ()>;
+}
+
+impl fmt::Debug for dyn RunningStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RunningStream")
+    }
+}
+
+/// The real ones: GStreamer pipelines.
+pub(super) struct Pipelines(pub(super) Arc<StreamContext>);
+
+impl Streams for Pipelines {
+    fn start(&self, spec: StreamSpec) -> BoxFuture<'static, Result<Arc<dyn RunningStream>, StartError>> {
+        let context = Arc::clone(&self.0);
+        Box::pin(async move {
+            let handle = stream::start(spec, &context).await?;
+            Ok(Arc::new(handle) as Arc<dyn RunningStream>)
+        })
+    }
+
+    fn feeds_back(&self, url: &SrtUrl, key: &StreamKey) -> bool {
+        self.0.feeds_back(url, key)
+    }
+}
+
+impl RunningStream for StreamHandle {
+    fn input(&self) -> Input {
+        StreamHandle::input(self)
+    }
+
+    fn add_endpoint(&self, endpoint: EndpointRecord) {
+        StreamHandle::add_endpoint(self, endpoint);
+    }
+
+    fn remove_endpoint(&self, id: EndpointId) -> BoxFuture<'static, bool> {
+        let handle = self.clone();
+        Box::pin(async move { StreamHandle::remove_endpoint(&handle, &id).await })
+    }
+
+    fn snapshot(&self) -> StreamSnapshot {
+        StreamHandle::snapshot(self)
+    }
+
+    fn silent_for(&self) -> Duration {
+        StreamHandle::silent_for(self)
+    }
+
+    fn close(&self) -> BoxFuture<'static, ()> {
+        let handle = self.clone();
+        Box::pin(async move { StreamHandle::close(&handle).await })
+    }
+}

@@ -1,0 +1,239 @@
+//! The manager's task: one command after the other.
+//!
+//! Owns the order of things. Must not wait for a stream to start or to close: that is done in tasks
+//! of their own, which report back by command. It does wait for the store, because an answer must not
+//! come before the write; every such wait ends by the store's own bounds.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::future::join_all;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::publish::Started;
+use super::streams::Streams;
+use super::view::BroadcastView;
+use super::{
+    ANSWER_CLOSE_WAIT, BroadcastChange, Deleted, ManagerError, NewBroadcast, Publication, PublishRefusal,
+    PublishRequest, SHUTDOWN_CLOSE_WAIT, SHUTDOWN_STORE_WAIT, STREAM_CLOSE_WAIT, Shared,
+};
+use crate::model::endpoint::EndpointRecord;
+use crate::model::ids::{EndpointId, StreamKey};
+use crate::model::srt_url::SrtUrl;
+use crate::store::Store;
+
+/// Where an answer goes. The asker may be gone; then it is dropped.
+pub(super) type Reply<T> = oneshot::Sender<T>;
+
+/// What the task is told to do (the first seven) or told of (the others).
+pub(super) enum Command {
+    Publish(PublishRequest, Reply<Result<Publication, PublishRefusal>>),
+    Create(NewBroadcast, Reply<Result<BroadcastView, ManagerError>>),
+    Update(StreamKey, BroadcastChange, Reply<Result<(), ManagerError>>),
+    Delete(StreamKey, Reply<Result<Deleted, ManagerError>>),
+    Stop(StreamKey, Reply<bool>),
+    AddEndpoint(StreamKey, Option<EndpointId>, SrtUrl, Reply<Result<EndpointRecord, ManagerError>>),
+    RemoveEndpoint(StreamKey, String, Reply<Result<(), ManagerError>>),
+    Shutdown(Reply<()>),
+    /// A stream has started, or not.
+    Started(Started),
+    /// A publication is over; its stream is closing.
+    Ended {
+        key: StreamKey,
+        generation: u64,
+    },
+    /// Its stream is closed.
+    Closed {
+        key: StreamKey,
+        generation: u64,
+    },
+    /// These endpoints of a live stream are closed.
+    EndpointsClosed {
+        key: StreamKey,
+        generation: u64,
+        ids: Vec<EndpointId>,
+    },
+}
+
+/// A stream that runs or closes, so that a successor and a shutdown can wait for its end.
+pub(super) struct Session {
+    /// Which publication it belongs to.
+    pub(super) generation: u64,
+    /// Cancelled when it is closed.
+    pub(super) closed: CancellationToken,
+}
+
+/// The task's state.
+pub(super) struct Task {
+    /// What everybody reads and only this task writes.
+    pub(super) shared: Arc<Shared>,
+    /// Written before the directory.
+    pub(super) store: Store,
+    /// Makes the streams.
+    pub(super) streams: Arc<dyn Streams>,
+    /// For the tasks that report back; weak, or this task would keep itself alive.
+    pub(super) commands: mpsc::WeakSender<Command>,
+    /// The number of the last publication.
+    pub(super) generation: u64,
+    /// The last publication of each stream until its stream is closed, also when its record is gone.
+    pub(super) sessions: HashMap<StreamKey, Session>,
+}
+
+impl Task {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        store: Store,
+        streams: Arc<dyn Streams>,
+        commands: mpsc::WeakSender<Command>,
+    ) -> Self {
+        Self { shared, store, streams, commands, generation: 0, sessions: HashMap::new() }
+    }
+
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Command>) {
+        let mut answer = None;
+        while let Some(command) = queue.recv().await {
+            match self.handle(command).await {
+                None => {}
+                Some(reply) => {
+                    answer = Some(reply);
+                    break;
+                }
+            }
+        }
+        // From here on every sender gets an error: callers read it as "shutting down", and the
+        // streams' tasks go on closing without telling.
+        queue.close();
+        self.end().await;
+        drop(queue);
+        if let Some(answer) = answer {
+            let _ = answer.send(());
+        }
+    }
+
+    /// Does one command; gives back the reply of a shutdown.
+    async fn handle(&mut self, command: Command) -> Option<Reply<()>> {
+        match command {
+            Command::Publish(request, reply) => self.publish(request, reply),
+            Command::Create(new, reply) => {
+                let _ = reply.send(self.create(new).await);
+            }
+            Command::Update(key, change, reply) => match self.update(&key, change).await {
+                Ok(()) => self.answer_when_stopped(&key, reply, Ok(())),
+                Err(error) => {
+                    let _ = reply.send(Err(error));
+                }
+            },
+            Command::Delete(key, reply) => self.delete(key, reply).await,
+            Command::Stop(key, reply) => self.stop(&key, reply),
+            Command::AddEndpoint(key, id, url, reply) => {
+                let _ = reply.send(self.add_endpoint(&key, id, url).await);
+            }
+            Command::RemoveEndpoint(key, id, reply) => match self.remove_endpoint(&key, &id).await {
+                Ok(()) => self.answer_when_stopped(&key, reply, Ok(())),
+                Err(error) => {
+                    let _ = reply.send(Err(error));
+                }
+            },
+            Command::Shutdown(reply) => return Some(reply),
+            Command::Started(started) => self.started(started),
+            Command::Ended { key, generation } => self.ended(&key, generation),
+            Command::Closed { key, generation } => {
+                if self.sessions.get(&key).is_some_and(|session| session.generation == generation) {
+                    self.sessions.remove(&key);
+                }
+            }
+            Command::EndpointsClosed { key, generation, ids } => {
+                if let Some((_, live)) = self.shared.write().current(&key, generation) {
+                    ids.iter().for_each(|id| live.plan.closed(id));
+                }
+                self.reconcile(&key);
+            }
+        }
+        None
+    }
+
+    /// Starts and stops a live stream's endpoints as its record wants them; answers once those that
+    /// are stopped are closed, or the bound is over.
+    fn answer_when_stopped<T: Send + 'static>(&self, key: &StreamKey, reply: Reply<T>, answer: T) {
+        match self.reconcile(key) {
+            Some(stopped) => answer_after(stopped, reply, move |_| answer),
+            None => {
+                let _ = reply.send(answer);
+            }
+        }
+    }
+
+    /// Starts and stops a live stream's endpoints as its record wants them. The token is cancelled
+    /// when those that are stopped are closed; None when there are none.
+    pub(super) fn reconcile(&self, key: &StreamKey) -> Option<CancellationToken> {
+        let (stream, steps, generation) = {
+            let mut directory = self.shared.write();
+            let entry = directory.entries.get_mut(key)?;
+            let live = entry.live.as_mut()?;
+            let stream = Arc::clone(live.stream.as_ref()?);
+            (stream, live.plan.reconcile(&entry.record.endpoints), live.generation)
+        };
+        for endpoint in steps.start {
+            stream.add_endpoint(endpoint);
+        }
+        if steps.stop.is_empty() {
+            return None;
+        }
+        let stopped = CancellationToken::new();
+        let (guard, commands, key, ids) =
+            (stopped.clone().drop_guard(), self.commands.clone(), key.clone(), steps.stop);
+        tokio::spawn(async move {
+            let closes = ids.iter().map(|id| {
+                let closing = tokio::time::timeout(STREAM_CLOSE_WAIT, stream.remove_endpoint(id.clone()));
+                let key = &key;
+                async move {
+                    if closing.await.is_err() {
+                        tracing::error!(stream = %key, endpoint = %id, "the endpoint did not close in time");
+                    }
+                }
+            });
+            join_all(closes).await;
+            drop(guard);
+            if let Some(commands) = commands.upgrade() {
+                let _ = commands.send(Command::EndpointsClosed { key, generation, ids }).await;
+            }
+        });
+        Some(stopped)
+    }
+
+    /// Refuses what comes, ends what runs, closes the store.
+    async fn end(&mut self) {
+        {
+            let mut directory = self.shared.write();
+            directory.accepting = false;
+            for entry in directory.entries.values_mut() {
+                if let Some(live) = &entry.live {
+                    live.cancel.cancel();
+                }
+            }
+        }
+        let streams = self.sessions.len();
+        let closed = join_all(self.sessions.values().map(|session| session.closed.cancelled()));
+        if tokio::time::timeout(SHUTDOWN_CLOSE_WAIT, closed).await.is_err() {
+            let open = self.sessions.values().filter(|session| !session.closed.is_cancelled()).count();
+            tracing::warn!(streams, open, "not every stream closed in time");
+        }
+        if tokio::time::timeout(SHUTDOWN_STORE_WAIT, self.store.clone().close()).await.is_err() {
+            tracing::warn!("the store did not close in time; what was answered is on the disk");
+        }
+        tracing::info!(streams, "manager ended");
+    }
+}
+
+/// Answers when `done` is cancelled, or after [`ANSWER_CLOSE_WAIT`]; `answer` is told which.
+pub(super) fn answer_after<T: Send + 'static>(
+    done: CancellationToken,
+    reply: Reply<T>,
+    answer: impl FnOnce(bool) -> T + Send + 'static,
+) {
+    tokio::spawn(async move {
+        let in_time = tokio::time::timeout(ANSWER_CLOSE_WAIT, done.cancelled()).await.is_ok();
+        let _ = reply.send(answer(in_time));
+    });
+}

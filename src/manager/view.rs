@@ -1,0 +1,144 @@
+//! What a reader sees of a broadcast: the record and how it fares, joined.
+//!
+//! Owns the statuses. Must not know how they are written on the wire beyond their one word.
+
+use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::directory::{Entry, Live};
+use crate::model::broadcast::{BroadcastRecord, PublishType};
+use crate::model::endpoint::EndpointStatus;
+use crate::stream::StreamSnapshot;
+
+/// A broadcast's status, in Ant Media's words.
+///
+/// `Created` until the first publisher; `Preparing` while a publisher is there and no data has come;
+/// `Broadcasting` while data flows; `Finished` when the publisher is gone. The store holds no history:
+/// after a restart a broadcast that a user created reads `Created` again, one that a publisher made
+/// reads `Finished`, since it can only have been published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BroadcastStatus {
+    /// Never published since the start of the service.
+    Created,
+    /// A publisher is there, its data is not.
+    Preparing,
+    /// Live.
+    Broadcasting,
+    /// Was live.
+    Finished,
+}
+
+impl BroadcastStatus {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Preparing => "preparing",
+            Self::Broadcasting => "broadcasting",
+            Self::Finished => "finished",
+        }
+    }
+}
+
+/// A broadcast as it is at one moment.
+#[derive(Debug, Clone)]
+pub struct BroadcastView {
+    /// What is wanted.
+    pub record: BroadcastRecord,
+    /// How it is.
+    pub status: BroadcastStatus,
+    /// Its publication, while there is one.
+    pub live: Option<LiveView>,
+    /// Its endpoints: those of the record in their order, then those that can't be read.
+    pub endpoints: Vec<EndpointView>,
+}
+
+/// A publication as it is at one moment.
+#[derive(Debug, Clone)]
+pub struct LiveView {
+    /// When it began.
+    pub since: SystemTime,
+    /// How it comes in.
+    pub publish_type: PublishType,
+    /// From where.
+    pub peer: SocketAddr,
+    /// What the publisher says it is.
+    pub user_agent: Option<String>,
+    /// What else it said.
+    pub meta: Vec<(String, String)>,
+    /// The stream; None while it starts.
+    pub stream: Option<StreamSnapshot>,
+}
+
+/// An endpoint as it is at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointView {
+    /// Its id.
+    pub id: String,
+    /// Its URL without secrets.
+    pub url: String,
+    /// How it is.
+    pub status: EndpointStatus,
+}
+
+impl Entry {
+    /// As it is now.
+    pub(super) fn view(&self) -> BroadcastView {
+        let live = self.live.as_ref().map(Live::view);
+        let snapshot = live.as_ref().and_then(|live| live.stream.as_ref());
+        let status = self.status_seen(snapshot.is_some_and(|snapshot| snapshot.live));
+        let endpoints = self.endpoint_views(live.is_some(), snapshot);
+        BroadcastView { record: self.record.clone(), status, live, endpoints }
+    }
+
+    /// The status alone, without copying the record.
+    pub(super) fn status(&self) -> BroadcastStatus {
+        let stream = self.live.as_ref().and_then(|live| live.stream.as_ref());
+        self.status_seen(stream.is_some_and(|stream| stream.snapshot().live))
+    }
+
+    fn status_seen(&self, data_flows: bool) -> BroadcastStatus {
+        match &self.live {
+            Some(_) if data_flows => BroadcastStatus::Broadcasting,
+            Some(_) => BroadcastStatus::Preparing,
+            None if self.published => BroadcastStatus::Finished,
+            None => BroadcastStatus::Created,
+        }
+    }
+
+    fn endpoint_views(&self, live: bool, snapshot: Option<&StreamSnapshot>) -> Vec<EndpointView> {
+        let idle = if self.published && !live { EndpointStatus::Finished } else { EndpointStatus::Created };
+        let readable = self.record.endpoints.iter().map(|endpoint| EndpointView {
+            id: endpoint.id.to_string(),
+            url: endpoint.url.redacted(),
+            status: snapshot
+                .and_then(|snapshot| snapshot.endpoints.iter().find(|seen| seen.id == endpoint.id))
+                .map_or(idle, |seen| seen.status),
+        });
+        let unreadable = self.unreadable.iter().map(|row| EndpointView {
+            id: row.id.clone(),
+            url: row.shown_url.clone(),
+            status: EndpointStatus::Failed,
+        });
+        readable.chain(unreadable).collect()
+    }
+}
+
+impl Live {
+    fn view(&self) -> LiveView {
+        LiveView {
+            since: self.since,
+            publish_type: self.publish_type,
+            peer: self.peer,
+            user_agent: self.user_agent.clone(),
+            meta: self.meta.clone(),
+            stream: self.stream.as_ref().map(|stream| stream.snapshot()),
+        }
+    }
+}
+
+/// Milliseconds since 1970; a clock before that counts as 1970.
+pub fn unix_ms(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,4 +1,0 @@
-//! stub
-/// stub
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SrtUrl;

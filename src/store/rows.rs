@@ -1,0 +1,194 @@
+//! Rows to records and back.
+//!
+//! Owns every statement. Must not know the pool or what a caller does with a record. The hard thing:
+//! a row that can't be read (an older rule, a hand at work with `sqlite3`) is set aside, named once in
+//! the log without its secrets, and stays in the file.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use super::{Connection, StoredBroadcast, UnreadableEndpoint};
+use crate::model::broadcast::BroadcastRecord;
+use crate::model::endpoint::EndpointRecord;
+use crate::model::ids::StreamKey;
+use crate::model::srt_url::SrtUrl;
+
+pub(super) async fn load(connection: &mut Connection) -> sqlx::Result<Vec<StoredBroadcast>> {
+    let rows = sqlx::query(
+        "SELECT app, stream_id, created_by_user, date_ms, fields FROM broadcasts \
+         ORDER BY date_ms, app, stream_id",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut broadcasts: Vec<StoredBroadcast> = Vec::with_capacity(rows.len());
+    let mut places: HashMap<(String, String), usize> = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        let (app, stream_id): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        match broadcast(row, &app, &stream_id)? {
+            Ok(record) => {
+                places.insert((app, stream_id), broadcasts.len());
+                broadcasts.push(StoredBroadcast { record, unreadable: Vec::new() });
+            }
+            Err(reason) => {
+                tracing::error!(
+                    app,
+                    stream_id,
+                    reason,
+                    "a stored broadcast can't be read; it stays in the database, unused"
+                );
+            }
+        }
+    }
+    let rows = sqlx::query("SELECT app, stream_id, id, url FROM endpoints ORDER BY app, stream_id, position, id")
+        .fetch_all(&mut *connection)
+        .await?;
+    for row in &rows {
+        let place: (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        let (id, url): (String, String) = (row.try_get(2)?, row.try_get(3)?);
+        // Its broadcast was unreadable, and that has been said.
+        let Some(broadcast) = places.get(&place).and_then(|at| broadcasts.get_mut(*at)) else { continue };
+        match endpoint(&id, &url) {
+            Ok(endpoint) => broadcast.record.endpoints.push(endpoint),
+            Err(reason) => {
+                tracing::error!(
+                    stream = %broadcast.record.key, endpoint = id, reason,
+                    "a stored endpoint can't be read; it stays in the database, unused"
+                );
+                let shown_url = shown(&url);
+                broadcast.unreadable.push(UnreadableEndpoint { id, shown_url, reason });
+            }
+        }
+    }
+    Ok(broadcasts)
+}
+
+/// The outer error ends the start (the file can't be read), the inner one is about this row alone.
+fn broadcast(row: &SqliteRow, app: &str, stream_id: &str) -> sqlx::Result<Result<BroadcastRecord, String>> {
+    let created_by_user: bool = row.try_get(2)?;
+    let date_ms: i64 = row.try_get(3)?;
+    let fields: String = row.try_get(4)?;
+    let read = || {
+        Ok(BroadcastRecord {
+            key: StreamKey {
+                app: app.parse().map_err(|why| format!("its application {why}"))?,
+                id: stream_id.parse().map_err(|why| format!("its id {why}"))?,
+            },
+            created_by_user,
+            date: UNIX_EPOCH + Duration::from_millis(date_ms.max(0).unsigned_abs()),
+            fields: serde_json::from_str(&fields).map_err(|why| format!("its fields are no JSON object: {why}"))?,
+            endpoints: Vec::new(),
+        })
+    };
+    Ok(read())
+}
+
+fn endpoint(id: &str, url: &str) -> Result<EndpointRecord, String> {
+    Ok(EndpointRecord {
+        id: id.parse().map_err(|why| format!("its id {why}"))?,
+        url: SrtUrl::parse(url).map_err(|why| why.to_string())?,
+    })
+}
+
+/// A URL that can't be parsed can't be searched for its passphrase either: everything where one may
+/// be is left out.
+fn shown(url: &str) -> String {
+    match url.split_once('?') {
+        Some((before, _)) => format!("{}?***", without_userinfo(before)),
+        None => without_userinfo(url),
+    }
+}
+
+fn without_userinfo(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((_, host)) => format!("***@{host}"),
+        None => text.to_owned(),
+    }
+}
+
+/// Milliseconds since 1970; a clock before that counts as 1970.
+fn date_ms(date: SystemTime) -> i64 {
+    let since = date.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+pub(super) async fn put_broadcast(connection: &mut Connection, record: &BroadcastRecord) -> sqlx::Result<()> {
+    // Not INSERT OR REPLACE: that deletes the old row first, and its endpoints with it.
+    sqlx::query(
+        "INSERT INTO broadcasts (app, stream_id, created_by_user, date_ms, fields) VALUES (?, ?, ?, ?, ?) \
+         ON CONFLICT (app, stream_id) DO UPDATE SET \
+         created_by_user = excluded.created_by_user, date_ms = excluded.date_ms, fields = excluded.fields",
+    )
+    .bind(record.key.app.as_str())
+    .bind(record.key.id.as_str())
+    .bind(record.created_by_user)
+    .bind(date_ms(record.date))
+    .bind(serde_json::Value::Object(record.fields.clone()).to_string())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn delete_broadcast(connection: &mut Connection, key: &StreamKey) -> sqlx::Result<()> {
+    sqlx::query("DELETE FROM broadcasts WHERE app = ? AND stream_id = ?")
+        .bind(key.app.as_str())
+        .bind(key.id.as_str())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn insert_endpoint(
+    connection: &mut Connection,
+    key: &StreamKey,
+    endpoint: &EndpointRecord,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO endpoints (app, stream_id, id, url, position) \
+         SELECT ?1, ?2, ?3, ?4, coalesce(max(position) + 1, 0) FROM endpoints WHERE app = ?1 AND stream_id = ?2",
+    )
+    .bind(key.app.as_str())
+    .bind(key.id.as_str())
+    .bind(endpoint.id.as_str())
+    .bind(endpoint.url.as_given())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn delete_endpoint(connection: &mut Connection, key: &StreamKey, id: &str) -> sqlx::Result<()> {
+    sqlx::query("DELETE FROM endpoints WHERE app = ? AND stream_id = ? AND id = ?")
+        .bind(key.app.as_str())
+        .bind(key.id.as_str())
+        .bind(id)
+        .execute(&mut *connection)
+        .await?;
+    // What nobody created is stored only for its endpoints.
+    sqlx::query(
+        "DELETE FROM broadcasts WHERE app = ?1 AND stream_id = ?2 AND created_by_user = 0 \
+         AND NOT EXISTS (SELECT 1 FROM endpoints WHERE app = ?1 AND stream_id = ?2)",
+    )
+    .bind(key.app.as_str())
+    .bind(key.id.as_str())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Deletes every endpoint of a stream but those named.
+pub(super) async fn keep_only(connection: &mut Connection, key: &StreamKey, kept: &[String]) -> sqlx::Result<()> {
+    // json_each: one statement for any number of ids, without building SQL text.
+    let kept = serde_json::Value::from(kept.to_vec()).to_string();
+    sqlx::query(
+        "DELETE FROM endpoints WHERE app = ? AND stream_id = ? \
+         AND id NOT IN (SELECT value FROM json_each(?))",
+    )
+    .bind(key.app.as_str())
+    .bind(key.id.as_str())
+    .bind(kept)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
