@@ -130,13 +130,6 @@ impl Service {
         self.log.lock().unwrap().clone()
     }
 
-    /// Waits for a text in the log.
-    #[track_caller]
-    pub fn wait_log(&self, text: &str) {
-        wait_for(SOON, &format!("the log says {text:?}"), || {
-            if self.log().contains(text) { Ok(()) } else { Err(self.tail()) }
-        });
-    }
 
     fn tail(&self) -> String {
         let log = self.log();
