@@ -8,6 +8,7 @@
 )]
 
 mod churn;
+mod clock;
 mod feedback;
 mod first_packets;
 mod garbage;

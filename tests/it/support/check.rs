@@ -25,14 +25,8 @@ pub fn for_each<T>(cases: &[T], name: impl Fn(&T) -> String, check: impl Fn(&T))
 /// Judges what a receiver has: healthy, and of the sample without loss, change or shift.
 #[track_caller]
 pub fn assert_restreamed(what: &str, sample: &Sample, receiver: &Receiver, seconds: f64) {
-    assert_capture(what, sample, &receiver.bytes(), seconds);
-}
-
-/// The same for bytes.
-#[track_caller]
-pub fn assert_capture(what: &str, sample: &Sample, bytes: &[u8], seconds: f64) {
     let expected = Expected::new(sample.programme.video, sample.programme.audio, seconds);
-    let capture = Capture::parse(bytes);
+    let capture = receiver.capture();
     Verdict::of(&capture).assert_healthy(what, &expected);
     assert_content(what, sample, &capture, seconds);
 }

@@ -119,21 +119,6 @@ impl Receiver {
         });
     }
 
-    /// Waits until what came behind this byte is at least so many seconds of media: for receivers that were
-    /// served more than once in one run.
-    #[track_caller]
-    pub fn wait_seconds_behind(&self, byte: usize, seconds: f64) {
-        let bound = LATER + Duration::from_secs_f64(seconds);
-        wait_for(
-            bound,
-            &format!("the receiver on port {} has {seconds} s of media behind byte {byte}", self.port),
-            || {
-                let have = self.bytes().get(byte..).map_or(0.0, |bytes| Capture::parse(bytes).seconds());
-                if have >= seconds { Ok(()) } else { Err(format!("{have:.2} s")) }
-            },
-        );
-    }
-
     /// Waits for so many more seconds of media than it has now.
     #[track_caller]
     pub fn wait_more(&self, seconds: f64) {

@@ -130,7 +130,6 @@ impl Service {
         self.log.lock().unwrap().clone()
     }
 
-
     fn tail(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();

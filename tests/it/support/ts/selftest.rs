@@ -16,7 +16,11 @@ fn packets(programme: Programme) -> Vec<Vec<u8>> {
 /// ffmpeg's own multiplexer is allowed what the service is not: it begins with an SDT, packs audio 350 ms together.
 fn complaints(packets: &[Vec<u8>]) -> Vec<String> {
     let good: Vec<Vec<u8>> = packets.iter().filter(|packet| pid(packet) != 0x11).cloned().collect();
-    let expected = Expected { table_interval_max_ms: 200.0, ..Expected::new(Some(Codec::H264), Some(Codec::Aac), 9.0) };
+    let expected = Expected {
+        table_interval_max_ms: 200.0,
+        margin_min_ms: Some(0.0),
+        ..Expected::new(Some(Codec::H264), Some(Codec::Aac), 9.0)
+    };
     Verdict::of_bytes(&good.concat()).complaints(&expected)
 }
 
