@@ -34,9 +34,9 @@ impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let bytes = tokio::time::timeout(BODY_WAIT, read(&request, payload)).await.map_err(|_| {
-                ApiError::new(StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time")
-            })??;
+            let bytes = tokio::time::timeout(BODY_WAIT, read(&request, payload))
+                .await
+                .map_err(|_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time"))??;
             if bytes.iter().all(u8::is_ascii_whitespace) {
                 return Ok(Self(None));
             }

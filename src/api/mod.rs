@@ -87,9 +87,11 @@ impl ApiState {
 
 /// All routes.
 pub fn configure(config: &mut web::ServiceConfig, state: Arc<ApiState>) {
-    config.app_data(web::Data::from(state)).configure(health::routes).configure(rest::routes).default_service(
-        web::to(error::no_such_path),
-    );
+    config
+        .app_data(web::Data::from(state))
+        .configure(health::routes)
+        .configure(rest::routes)
+        .default_service(web::to(error::no_such_path));
 }
 
 /// Serves on a bound listener until the returned server is stopped by its handle; handles no signals.

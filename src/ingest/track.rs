@@ -22,13 +22,19 @@ pub(super) struct Track {
 impl Track {
     /// Adds a parser for `codec` to `pipeline` and starts it. Time stamps reach the input as the running
     /// time of the parser's segment less `bias_ns`.
-    pub(super) fn add(pipeline: &gst::Pipeline, codec: Codec, input: &Input, bias_ns: i64) -> Result<Self, IngestError> {
+    pub(super) fn add(
+        pipeline: &gst::Pipeline,
+        codec: Codec,
+        input: &Input,
+        bias_ns: i64,
+    ) -> Result<Self, IngestError> {
         let text = launch::parse(codec);
         let bin = text.bin()?;
         let parse: gst::Element = text.element(&bin, "parse")?;
         let out: gst_app::AppSink = text.element(&bin, "out")?;
         out.set_callbacks(deliver(codec.kind(), input.clone(), bias_ns));
-        let target = parse.static_pad("sink").ok_or_else(|| IngestError::Refused("a parser without sink pad".into()))?;
+        let target =
+            parse.static_pad("sink").ok_or_else(|| IngestError::Refused("a parser without sink pad".into()))?;
         let sink = gst::GhostPad::with_target(&target)?;
         bin.add_pad(&sink)?;
         pipeline.add(&bin)?;

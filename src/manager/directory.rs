@@ -154,9 +154,7 @@ impl Directory {
         let Some(app) = self.apps.iter().find(|known| known.as_str() == app) else {
             return Err(PublishRefusal::UnknownApp(app.to_owned()));
         };
-        let id = stream
-            .parse()
-            .map_err(|reason| PublishRefusal::BadStreamId { given: stream.to_owned(), reason })?;
+        let id = stream.parse().map_err(|reason| PublishRefusal::BadStreamId { given: stream.to_owned(), reason })?;
         let key = StreamKey { app: app.clone(), id };
         let live = self.entries.get(&key).and_then(|entry| entry.live.as_ref());
         if live.is_some_and(|live| !live.is_dead(dead_after)) {

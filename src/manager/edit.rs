@@ -3,13 +3,12 @@
 //! Owns the order of each change: check, write down, show, run. Must not answer before the write.
 //! The hard thing: a record that nobody created is stored exactly while it has an endpoint.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use rand::RngExt as _;
 
 use super::directory::Entry;
-use super::loops::Search;
+use super::loops::way_back;
 use super::merge::{Merged, merge};
 use super::task::{Reply, Task, answer_after};
 use super::view::{BroadcastView, unix_ms};
@@ -189,14 +188,8 @@ impl Task {
     }
 
     fn refuse_loop(&self, key: &StreamKey, url: &SrtUrl) -> Result<(), ManagerError> {
-        let streams = Arc::clone(&self.streams);
-        let directory = self.shared.read();
-        let search = Search {
-            directory: &directory,
-            default_app: &self.shared.settings.srt.default_app,
-            dials: &|url, key| streams.feeds_back(url, key),
-        };
-        match search.way_back(key, url) {
+        let way_back = way_back(&self.shared.read(), key, url, |url| self.streams.own_target(url));
+        match way_back {
             None => Ok(()),
             Some(over) if over == *key => Err(ManagerError::FeedsBack(format!("it leads to {key} itself"))),
             Some(over) => Err(ManagerError::FeedsBack(format!("it comes back from {over}"))),

@@ -44,14 +44,9 @@ impl Plan {
 
     /// The steps from what runs to what is wanted, counted as done.
     pub(super) fn reconcile(&mut self, wanted: &[EndpointRecord]) -> Steps {
-        let urls: HashMap<&EndpointId, &SrtUrl> =
-            wanted.iter().map(|endpoint| (&endpoint.id, &endpoint.url)).collect();
-        let mut stop: Vec<EndpointId> = self
-            .started
-            .iter()
-            .filter(|(id, url)| urls.get(id) != Some(url))
-            .map(|(id, _)| id.clone())
-            .collect();
+        let urls: HashMap<&EndpointId, &SrtUrl> = wanted.iter().map(|endpoint| (&endpoint.id, &endpoint.url)).collect();
+        let mut stop: Vec<EndpointId> =
+            self.started.iter().filter(|(id, url)| urls.get(id) != Some(url)).map(|(id, _)| id.clone()).collect();
         stop.sort();
         for id in &stop {
             self.started.remove(id);
@@ -74,10 +69,7 @@ mod tests {
     use super::*;
 
     fn endpoint(id: &str, host: &str) -> EndpointRecord {
-        EndpointRecord {
-            id: id.parse().expect("id"),
-            url: SrtUrl::parse(&format!("srt://{host}:9000")).expect("url"),
-        }
+        EndpointRecord { id: id.parse().expect("id"), url: SrtUrl::parse(&format!("srt://{host}:9000")).expect("url") }
     }
 
     fn ids(steps: &Steps) -> (Vec<&str>, Vec<&str>) {

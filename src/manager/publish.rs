@@ -83,8 +83,7 @@ impl Task {
         };
         self.generation += 1;
         let generation = self.generation;
-        let (cancel, released, closed) =
-            (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+        let (cancel, released, closed) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         let predecessor = self
             .sessions
             .insert(key.clone(), Session { generation, closed: closed.clone() })
@@ -114,8 +113,7 @@ impl Task {
         cancel: &CancellationToken,
     ) -> StreamSpec {
         let mut directory = self.shared.write();
-        let entry =
-            directory.entries.entry(key.clone()).or_insert_with(|| Entry::made_by_publisher(key.clone()));
+        let entry = directory.entries.entry(key.clone()).or_insert_with(|| Entry::made_by_publisher(key.clone()));
         if let Some(dead) = entry.live.take() {
             tracing::warn!(stream = %key, peer = %dead.peer, "its silent publisher is replaced");
             dead.cancel.cancel();

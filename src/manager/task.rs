@@ -39,11 +39,21 @@ pub(super) enum Command {
     /// A stream has started, or not.
     Started(Started),
     /// A publication is over; its stream is closing.
-    Ended { key: StreamKey, generation: u64 },
+    Ended {
+        key: StreamKey,
+        generation: u64,
+    },
     /// Its stream is closed.
-    Closed { key: StreamKey, generation: u64 },
+    Closed {
+        key: StreamKey,
+        generation: u64,
+    },
     /// These endpoints of a live stream are closed.
-    EndpointsClosed { key: StreamKey, generation: u64, ids: Vec<EndpointId> },
+    EndpointsClosed {
+        key: StreamKey,
+        generation: u64,
+        ids: Vec<EndpointId>,
+    },
 }
 
 /// A stream that runs or closes, so that a successor and a shutdown can wait for its end.

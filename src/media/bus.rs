@@ -86,7 +86,10 @@ mod tests {
             .build();
         assert_eq!(
             classify(&message),
-            Some(BusEvent::Error { branch: "endpoint-custom123456-1".into(), text: "gone (Connection timeout)".into() })
+            Some(BusEvent::Error {
+                branch: "endpoint-custom123456-1".into(),
+                text: "gone (Connection timeout)".into()
+            })
         );
         assert_eq!(classify(&gst::message::Eos::new()), Some(BusEvent::Eos));
         assert_eq!(classify(&gst::message::StreamStart::new()), None);

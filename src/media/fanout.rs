@@ -119,7 +119,10 @@ impl Fanout {
     }
 
     /// Opens a channel for news of the branch bin of that name; closed by [`Fanout::remove`].
-    pub fn subscribe(&self, branch: &str) -> (tokio::sync::mpsc::Sender<BranchNews>, tokio::sync::mpsc::Receiver<BranchNews>) {
+    pub fn subscribe(
+        &self,
+        branch: &str,
+    ) -> (tokio::sync::mpsc::Sender<BranchNews>, tokio::sync::mpsc::Receiver<BranchNews>) {
         let (sender, receiver) = tokio::sync::mpsc::channel(NEWS_LEN);
         self.branches().insert(branch.to_owned(), sender.clone());
         (sender, receiver)

@@ -98,7 +98,11 @@ impl Launch {
     ///
     /// # Errors
     /// [`LaunchError::Element`].
-    pub fn element<T: IsA<gst::Element>>(&self, bin: &impl IsA<gst::Bin>, name: &'static str) -> Result<T, LaunchError> {
+    pub fn element<T: IsA<gst::Element>>(
+        &self,
+        bin: &impl IsA<gst::Bin>,
+        name: &'static str,
+    ) -> Result<T, LaunchError> {
         bin.as_ref()
             .by_name(name)
             .and_then(|element| element.downcast::<T>().ok())

@@ -123,11 +123,7 @@ mod tests {
 
     #[test]
     fn codes_go_up_and_find_themselves() {
-        assert!(
-            RejectCode::ALL
-                .windows(2)
-                .all(|pair| pair[0].code() < pair[1].code())
-        );
+        assert!(RejectCode::ALL.windows(2).all(|pair| pair[0].code() < pair[1].code()));
         for &code in RejectCode::ALL {
             assert_eq!(RejectCode::from_code(code.code()), Some(code));
         }
@@ -153,14 +149,8 @@ mod tests {
 
     #[test]
     fn every_number_has_words() {
-        assert_eq!(
-            describe(10),
-            "the passphrase is wrong (10: SRT_REJ_BADSECRET)"
-        );
-        assert_eq!(
-            describe(2042),
-            "the peer's program refused for a reason of its own (2042)"
-        );
+        assert_eq!(describe(10), "the passphrase is wrong (10: SRT_REJ_BADSECRET)");
+        assert_eq!(describe(2042), "the peer's program refused for a reason of its own (2042)");
         assert_eq!(describe(17), "refused for a reason without a name (17)");
         assert_eq!(describe(-1), "refused for a reason without a name (-1)");
     }

@@ -51,12 +51,7 @@ impl fmt::Debug for StreamIdRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absent => f.write_str("Absent"),
-            Self::Publish {
-                app,
-                stream,
-                token,
-                params,
-            } => f
+            Self::Publish { app, stream, token, params } => f
                 .debug_struct("Publish")
                 .field("app", app)
                 .field("stream", stream)
@@ -181,10 +176,7 @@ fn parse_form(text: &str, decode: Decode) -> Result<StreamIdRequest, StreamIdErr
         Some((path, pairs)) => (path, Some(pairs)),
         None => (text, None),
     };
-    if let Some((key, _)) = path
-        .split_once('=')
-        .filter(|(key, _)| !key.contains([':', '/']))
-    {
+    if let Some((key, _)) = path.split_once('=').filter(|(key, _)| !key.contains([':', '/'])) {
         return Err(Syntax::KeyFirst(fields::short(key)).into());
     }
     let path = decode(path)?;
@@ -239,10 +231,5 @@ fn publish(path: &str, mut fields: Fields) -> Result<StreamIdRequest, StreamIdEr
         None => (None, path.to_owned()),
     };
     let token = fields.take_secret();
-    Ok(StreamIdRequest::Publish {
-        app,
-        stream,
-        token,
-        params: fields.into_params(),
-    })
+    Ok(StreamIdRequest::Publish { app, stream, token, params: fields.into_params() })
 }

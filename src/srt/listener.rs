@@ -246,8 +246,7 @@ mod tests {
 
     #[test]
     fn accept_gives_up_after_its_bound() {
-        let listener =
-            Listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 20, |_| Ok(())).expect("a free port");
+        let listener = Listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 20, |_| Ok(())).expect("a free port");
         assert!(listener.accept(Duration::from_millis(20)).expect("listening").is_none());
     }
 }

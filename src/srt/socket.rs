@@ -184,10 +184,7 @@ impl SrtSocket {
     pub fn send(&self, message: &[u8]) -> Result<(), SrtError> {
         let len = c_int::try_from(message.len()).unwrap_or(c_int::MAX);
         // SAFETY: the buffer is valid for `len` bytes; no control structure is passed.
-        check(
-            unsafe { sys::srt_sendmsg2(self.0, message.as_ptr(), len, std::ptr::null_mut()) },
-            "srt_sendmsg2",
-        )
+        check(unsafe { sys::srt_sendmsg2(self.0, message.as_ptr(), len, std::ptr::null_mut()) }, "srt_sendmsg2")
     }
 
     pub(super) fn set_bool(&self, option: c_int, value: bool, call: &'static str) -> Result<(), SrtError> {

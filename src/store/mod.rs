@@ -92,7 +92,7 @@ pub enum StoreError {
 pub struct UnreadableEndpoint {
     /// Its id, as stored.
     pub id: String,
-    /// Its URL as far as it holds no secret: the text up to the query.
+    /// Its URL, whatever may be a secret hidden.
     pub shown_url: String,
     /// Why it can't be read.
     pub reason: String,
@@ -151,11 +151,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`]; nothing is changed then.
-    pub async fn replace_endpoints(
-        &self,
-        record: &BroadcastRecord,
-        kept: &[String],
-    ) -> Result<(), StoreError> {
+    pub async fn replace_endpoints(&self, record: &BroadcastRecord, kept: &[String]) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
         rows::put_broadcast(&mut transaction, record).await?;
         rows::keep_only(&mut transaction, &record.key, kept).await?;
@@ -179,11 +175,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`], also when the id is taken; nothing is changed then.
-    pub async fn add_endpoint(
-        &self,
-        record: &BroadcastRecord,
-        endpoint: &EndpointRecord,
-    ) -> Result<(), StoreError> {
+    pub async fn add_endpoint(&self, record: &BroadcastRecord, endpoint: &EndpointRecord) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
         rows::put_broadcast(&mut transaction, record).await?;
         rows::insert_endpoint(&mut transaction, &record.key, endpoint).await?;

@@ -9,8 +9,7 @@ use std::str::FromStr as _;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
@@ -57,10 +56,7 @@ pub(super) async fn open(url: &str) -> Result<SqlitePool, StoreError> {
         .await
         .map_err(|error| classify(&path, &error))?;
     // The first write, and a real one: BEGIN IMMEDIATE alone succeeds on a read-only file.
-    sqlx::query("PRAGMA application_id = 1397904466")
-        .execute(&pool)
-        .await
-        .map_err(|error| classify(&path, &error))?;
+    sqlx::query("PRAGMA application_id = 1397904466").execute(&pool).await.map_err(|error| classify(&path, &error))?;
     MIGRATIONS.run(&pool).await.map_err(|error| migration(&path, error))?;
     Ok(pool)
 }
@@ -103,17 +99,12 @@ async fn inspect(options: &SqliteConnectOptions, path: &Path) -> Result<(), Stor
 
 async fn examine(connection: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
     let classified = |error: sqlx::Error| classify(path, &error);
-    let check: String = sqlx::query_scalar("PRAGMA quick_check(1)")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(classified)?;
+    let check: String =
+        sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut *connection).await.map_err(classified)?;
     if check != "ok" {
         return Err(StoreError::Corrupt { path: path.to_owned(), reason: check });
     }
-    let id: i32 = sqlx::query_scalar("PRAGMA application_id")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(classified)?;
+    let id: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await.map_err(classified)?;
     let tables: Vec<String> = sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'")
         .fetch_all(&mut *connection)
         .await

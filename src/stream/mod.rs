@@ -55,7 +55,12 @@ impl StreamContext {
     ///
     /// # Errors
     /// No UDP port could be bound.
-    pub fn new(udp_ports: usize, srt: std::net::SocketAddr, default_app: AppName, retry: RetryPolicy) -> Result<Self, SrtError> {
+    pub fn new(
+        udp_ports: usize,
+        srt: std::net::SocketAddr,
+        default_app: AppName,
+        retry: RetryPolicy,
+    ) -> Result<Self, SrtError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let ports = PortPool::bind(if udp_ports == 0 { cores } else { udp_ports })?;
         let own = OwnServer { srt, default_app };
@@ -152,11 +157,8 @@ impl StreamHandle {
 
     /// Adds an endpoint; it connects by itself once data flows. Returns at once.
     pub fn add_endpoint(&self, record: EndpointRecord) {
-        let link = StreamLink {
-            key: self.0.key.clone(),
-            fanout: Arc::clone(&self.0.fanout),
-            begun: self.0.input.begun(),
-        };
+        let link =
+            StreamLink { key: self.0.key.clone(), fanout: Arc::clone(&self.0.fanout), begun: self.0.input.begun() };
         let id = record.id.clone();
         let handle = EndpointHandle::spawn(record, link, Arc::clone(&self.0.context));
         self.endpoints().push((id, handle));

@@ -117,11 +117,8 @@ impl Timeline {
         let own = last.is_some();
         let Some(reference) = last.or_else(|| self.newest()) else { return None };
         let waited_ns = arrived_ns.saturating_sub(reference.arrived_ns).max(0);
-        let (back_ns, forward_ns) = if own {
-            (ns(BACKWARD_MAX), ns(FORWARD_MAX))
-        } else {
-            (ns(FIRST_SPREAD_MAX), ns(FIRST_SPREAD_MAX))
-        };
+        let (back_ns, forward_ns) =
+            if own { (ns(BACKWARD_MAX), ns(FORWARD_MAX)) } else { (ns(FIRST_SPREAD_MAX), ns(FIRST_SPREAD_MAX)) };
         let distance = |clock: &Clock| dts_ns.saturating_add(clock.offset_ns).saturating_sub(reference.placed_ns);
         (0..2)
             .filter_map(|slot| Some((slot, self.clocks[slot]?)))
@@ -145,8 +142,7 @@ impl Timeline {
             }
         };
         self.clocks[1] = self.clocks[0];
-        self.clocks[0] =
-            Some(Clock { offset_ns: start_ns.saturating_sub(dts_ns), used_ns: arrived_ns, generation });
+        self.clocks[0] = Some(Clock { offset_ns: start_ns.saturating_sub(dts_ns), used_ns: arrived_ns, generation });
         0
     }
 

@@ -151,9 +151,9 @@ pub(super) async fn delete_many(state: State, App(app): App, query: Query) -> An
 pub(super) async fn start(state: State, target: Target) -> Answer {
     match target.key.and_then(|key| state.manager.get(&key)) {
         None => Err(ApiError::refused(format!("No Stream Exists with id:{}", target.id))),
-        Some(_) => Err(ApiError::refused(
-            "Broadcast type is not supported. It can be StreamSource, IP Camera, VOD, Playlist",
-        )),
+        Some(_) => {
+            Err(ApiError::refused("Broadcast type is not supported. It can be StreamSource, IP Camera, VOD, Playlist"))
+        }
     }
 }
 

@@ -17,12 +17,7 @@ use crate::model::srt_url::SrtUrl;
 type Answer = Result<HttpResponse, ApiError>;
 type State = web::Data<ApiState>;
 
-pub(super) async fn add(
-    state: State,
-    target: Target,
-    query: Query,
-    JsonBody(body): JsonBody<EndpointBody>,
-) -> Answer {
+pub(super) async fn add(state: State, target: Target, query: Query, JsonBody(body): JsonBody<EndpointBody>) -> Answer {
     let id = &target.id;
     let height = query.value::<i64>("resolutionHeight")?;
     let Some(wanted) = body.and_then(EndpointBody::wanted) else {
@@ -35,9 +30,9 @@ pub(super) async fn add(
     let url = SrtUrl::parse(&wanted.url).map_err(|reason| not_added(id, reason))?;
     let endpoint_id: Option<EndpointId> = match wanted.id {
         None => None,
-        Some(text) => Some(
-            text.parse().map_err(|reason| worded(Call::AddEndpoint, id, &ManagerError::BadEndpointId(reason)))?,
-        ),
+        Some(text) => {
+            Some(text.parse().map_err(|reason| worded(Call::AddEndpoint, id, &ManagerError::BadEndpointId(reason)))?)
+        }
     };
     if let Some(reason) = height_mismatch(height, &view) {
         return Err(not_added(id, reason));

@@ -20,8 +20,9 @@ use methods::resource;
 use target::App;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
-    let bad_path = web::PathConfig::default()
-        .error_handler(|error, _| ApiError::new(StatusCode::NOT_FOUND, format!("The path is not valid: {error}")).into());
+    let bad_path = web::PathConfig::default().error_handler(|error, _| {
+        ApiError::new(StatusCode::NOT_FOUND, format!("The path is not valid: {error}")).into()
+    });
     config.service(
         web::scope("/{app}/rest/v2")
             .app_data(bad_path)
@@ -45,13 +46,9 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
             .service(resource("/broadcasts/{id}/stop").post(broadcasts::stop).done())
             .service(resource("/broadcasts/{id}/broadcast-statistics").get(lists::statistics).done())
             .service(resource("/broadcasts/{id}/stream-info").get(lists::stream_info).done())
-            .service(
-                resource("/broadcasts/{id}/endpoint").post(endpoints::add).delete(endpoints::remove).done(),
-            )
+            .service(resource("/broadcasts/{id}/endpoint").post(endpoints::add).delete(endpoints::remove).done())
             // The name before 3.0.
-            .service(
-                resource("/broadcasts/{id}/rtmp-endpoint").post(endpoints::add).delete(endpoints::remove).done(),
-            )
+            .service(resource("/broadcasts/{id}/rtmp-endpoint").post(endpoints::add).delete(endpoints::remove).done())
             .default_service(web::to(no_such_path))
             .wrap(from_fn(guard::allow_list))
             .wrap(from_fn(guard::cors)),

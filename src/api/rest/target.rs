@@ -89,9 +89,10 @@ impl Query {
     pub(super) fn value<T: FromStr>(&self, key: &str) -> Result<Option<T>, ApiError> {
         match self.text(key).filter(|text| !text.is_empty()) {
             None => Ok(None),
-            Some(text) => text.parse().map(Some).map_err(|_| {
-                ApiError::bad_request(format!("The query parameter {key} is not valid: {text:?}"))
-            }),
+            Some(text) => text
+                .parse()
+                .map(Some)
+                .map_err(|_| ApiError::bad_request(format!("The query parameter {key} is not valid: {text:?}"))),
         }
     }
 }

@@ -25,9 +25,7 @@ impl Fields {
             if piece.is_empty() {
                 continue;
             }
-            let (key, value) = piece
-                .split_once('=')
-                .ok_or(Syntax::NotAPair(index + 1 + skipped))?;
+            let (key, value) = piece.split_once('=').ok_or(Syntax::NotAPair(index + 1 + skipped))?;
             fields.insert(decode(key)?, decode(value)?)?;
         }
         Ok(fields)
@@ -40,11 +38,7 @@ impl Fields {
 
     /// Adds `key=value&key=value`, as behind a password in the `publish:` form.
     pub(super) fn read_query(&mut self, text: &str, decode: super::Decode) -> Result<(), Syntax> {
-        for (index, piece) in text
-            .split('&')
-            .enumerate()
-            .filter(|(_, piece)| !piece.is_empty())
-        {
+        for (index, piece) in text.split('&').enumerate().filter(|(_, piece)| !piece.is_empty()) {
             let (key, value) = piece.split_once('=').ok_or(Syntax::NotAPair(index + 1))?;
             self.insert(decode(key)?, decode(value)?)?;
         }
@@ -76,11 +70,7 @@ impl Fields {
     pub(super) fn take_secret(&mut self) -> Option<String> {
         let mut found: Option<String> = None;
         for secret in SECRET_KEYS {
-            while let Some(index) = self
-                .0
-                .iter()
-                .position(|(key, _)| key.eq_ignore_ascii_case(secret))
-            {
+            while let Some(index) = self.0.iter().position(|(key, _)| key.eq_ignore_ascii_case(secret)) {
                 let value = self.0.remove(index).1;
                 found = found.or(Some(value).filter(|value| !value.is_empty()));
             }
@@ -100,9 +90,7 @@ impl Fields {
             Some(mode) => return Err(StreamIdError::UnsupportedMode(short(&mode))),
         }
         match self.take("t") {
-            Some(kind) if !kind.eq_ignore_ascii_case("stream") => {
-                Err(StreamIdError::UnsupportedType(short(&kind)))
-            }
+            Some(kind) if !kind.eq_ignore_ascii_case("stream") => Err(StreamIdError::UnsupportedType(short(&kind))),
             _ => Ok(()),
         }
     }
@@ -124,17 +112,11 @@ pub(super) fn check_control(text: &str) -> Result<(), Syntax> {
 /// One layer of percent-encoding; `+` stays `+`.
 pub(super) fn decode(text: &str) -> Result<String, Syntax> {
     let bytes = text.as_bytes();
-    let whole = |at: usize| {
-        bytes
-            .get(at + 1..at + 3)
-            .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
-    };
+    let whole = |at: usize| bytes.get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
     if text.match_indices('%').any(|(at, _)| !whole(at)) {
         return Err(Syntax::Escape);
     }
-    let decoded = percent_decode_str(text)
-        .decode_utf8()
-        .map_err(|_| Syntax::Escape)?;
+    let decoded = percent_decode_str(text).decode_utf8().map_err(|_| Syntax::Escape)?;
     check_control(&decoded)?;
     Ok(decoded.into_owned())
 }

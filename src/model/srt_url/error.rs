@@ -20,9 +20,7 @@ pub enum SrtUrlError {
     #[error("the endpoint URL is {0} bytes long; at most {URL_LEN_MAX} are allowed")]
     TooLong(usize),
     /// White space or a control character.
-    #[error(
-        "the endpoint URL holds {what} at byte {at}; it has to be left out or, inside a value, percent-encoded"
-    )]
+    #[error("the endpoint URL holds {what} at byte {at}; it has to be left out or, inside a value, percent-encoded")]
     ForbiddenCharacter {
         /// Its name or code point.
         what: String,
@@ -30,9 +28,7 @@ pub enum SrtUrlError {
         at: usize,
     },
     /// Another scheme, or none.
-    #[error(
-        "the endpoint URL begins with {given}; wanted: srt://, the only protocol that endpoints speak"
-    )]
+    #[error("the endpoint URL begins with {given}; wanted: srt://, the only protocol that endpoints speak")]
     Scheme {
         /// What stands there, quoted.
         given: String,
@@ -43,9 +39,7 @@ pub enum SrtUrlError {
     )]
     UserInfo,
     /// A path other than `/`.
-    #[error(
-        "the endpoint URL has the path {given}, which SRT doesn't know; a stream's name goes into `streamid`"
-    )]
+    #[error("the endpoint URL has the path {given}, which SRT doesn't know; a stream's name goes into `streamid`")]
     Path {
         /// The path, quoted.
         given: String,

@@ -38,21 +38,13 @@ impl fmt::Display for SrtHost {
 
 /// Reads `host`, `host:port`, `[v6]`, `[v6]:port`, `:port` or nothing.
 pub(super) fn read_authority(text: &str) -> Result<(Option<SrtHost>, u16), SrtUrlError> {
-    let refused = |given: &str, problem| {
-        Err(SrtUrlError::Host {
-            given: quote(given),
-            problem,
-        })
-    };
+    let refused = |given: &str, problem| Err(SrtUrlError::Host { given: quote(given), problem });
     if let Some(rest) = text.strip_prefix('[') {
         let Some((inner, after)) = rest.split_once(']') else {
             return refused(text, "has no closing bracket; wanted: [IPv6 address]");
         };
         if inner.contains('%') {
-            return refused(
-                text,
-                "has a zone, which SRT doesn't know; wanted: a global or unique local address",
-            );
+            return refused(text, "has a zone, which SRT doesn't know; wanted: a global or unique local address");
         }
         let Ok(ip) = inner.parse::<Ipv6Addr>() else {
             return refused(text, "is no IPv6 address in brackets");
@@ -61,20 +53,14 @@ pub(super) fn read_authority(text: &str) -> Result<(Option<SrtHost>, u16), SrtUr
             Some(port) => read_port(port)?,
             None if after.is_empty() => DEFAULT_PORT,
             None => {
-                return refused(
-                    text,
-                    "goes on after the bracket; wanted: nothing or :port there",
-                );
+                return refused(text, "goes on after the bracket; wanted: nothing or :port there");
             }
         };
         return Ok((Some(SrtHost::Ip(ip.into())), port));
     }
     let (host, port) = match text.split_once(':') {
         Some((_, port)) if port.contains(':') => {
-            return refused(
-                text,
-                "has several colons; wanted: an IPv6 address in brackets, srt://[::1]:4200",
-            );
+            return refused(text, "has several colons; wanted: an IPv6 address in brackets, srt://[::1]:4200");
         }
         Some((host, port)) => (host, read_port(port)?),
         None => (text, DEFAULT_PORT),
@@ -103,23 +89,15 @@ fn name_problem(name: &str) -> Option<&'static str> {
     if !name.is_ascii() {
         return Some("has letters outside ASCII; wanted: its DNS form (xn--…)");
     }
-    if !name
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-    {
-        return Some(
-            "has characters that no host has; wanted: a name, an IPv4 address or [an IPv6 address]",
-        );
+    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
+        return Some("has characters that no host has; wanted: a name, an IPv4 address or [an IPv6 address]");
     }
     let name = name.strip_suffix('.').unwrap_or(name);
     if name.len() > NAME_LEN_MAX {
         return Some("is longer than the 253 bytes of a DNS name");
     }
-    let bad = |label: &str| {
-        !(1..=LABEL_LEN_MAX).contains(&label.len())
-            || label.starts_with('-')
-            || label.ends_with('-')
-    };
+    let bad =
+        |label: &str| !(1..=LABEL_LEN_MAX).contains(&label.len()) || label.starts_with('-') || label.ends_with('-');
     if name.split('.').any(bad) {
         return Some("is no DNS name: each part has 1 to 63 bytes and no hyphen at its ends");
     }

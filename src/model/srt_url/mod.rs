@@ -27,8 +27,8 @@ use percent_encoding::percent_decode_str;
 pub use error::SrtUrlError;
 pub use host::{DEFAULT_PORT, SrtHost};
 pub use options::{
-    LATENCY_MS_MAX, OPTIONS, OptionSpec, PASSPHRASE_LEN_MAX, PASSPHRASE_LEN_MIN, STREAMID_LEN_MAX,
-    TIMEOUT_MS_MAX, options_markdown,
+    LATENCY_MS_MAX, OPTIONS, OptionSpec, PASSPHRASE_LEN_MAX, PASSPHRASE_LEN_MIN, STREAMID_LEN_MAX, TIMEOUT_MS_MAX,
+    options_markdown,
 };
 pub use redact::redact;
 
@@ -155,9 +155,7 @@ impl SrtUrl {
         let (_, rest) = text
             .split_once("://")
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("srt"))
-            .ok_or_else(|| SrtUrlError::Scheme {
-                given: scheme_given(text),
-            })?;
+            .ok_or_else(|| SrtUrlError::Scheme { given: scheme_given(text) })?;
         let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
         if address.contains('@') {
             return Err(SrtUrlError::UserInfo);
@@ -167,9 +165,7 @@ impl SrtUrl {
         }
         let (authority, path) = address.split_once('/').unwrap_or((address, ""));
         if !path.is_empty() {
-            return Err(SrtUrlError::Path {
-                given: quote(&address[authority.len()..]),
-            });
+            return Err(SrtUrlError::Path { given: quote(&address[authority.len()..]) });
         }
         let (host, port) = host::read_authority(authority)?;
         let mut url = Self {
@@ -223,17 +219,15 @@ impl SrtUrl {
             || matches!(self.host, Some(SrtHost::Ip(IpAddr::V6(_))))
             || self.localaddress.is_some()
             || self.localport.is_some()
-            || self.socket_options.iter().any(|(name, _)| {
-                options::find(name).is_some_and(|spec| spec.slot == Slot::UdpSocket)
-            })
+            || self
+                .socket_options
+                .iter()
+                .any(|(name, _)| options::find(name).is_some_and(|spec| spec.slot == Slot::UdpSocket))
     }
 
     /// The value of a socket option, by its name in the table.
     pub fn socket_option(&self, name: &str) -> Option<&str> {
-        self.socket_options
-            .iter()
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value.as_str())
+        self.socket_options.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
     }
 
     fn read_query(&mut self, query: &str) -> Result<(), SrtUrlError> {
@@ -258,16 +252,11 @@ impl SrtUrl {
                 return Err(SrtUrlError::DuplicateKey { key: spec.name });
             }
             seen.push(spec.name);
-            let raw_value = raw_value.filter(|value| !value.is_empty()).ok_or_else(|| {
-                SrtUrlError::NoValue {
-                    key: spec.name,
-                    wanted: spec.wanted(),
-                }
-            })?;
-            let value = decode(raw_value).map_err(|problem| SrtUrlError::Escape {
-                part: format!("`{}`", spec.name),
-                problem,
-            })?;
+            let raw_value = raw_value
+                .filter(|value| !value.is_empty())
+                .ok_or_else(|| SrtUrlError::NoValue { key: spec.name, wanted: spec.wanted() })?;
+            let value = decode(raw_value)
+                .map_err(|problem| SrtUrlError::Escape { part: format!("`{}`", spec.name), problem })?;
             let read = spec.kind.read(&value).map_err(|given| SrtUrlError::Value {
                 key: spec.name,
                 given,
@@ -294,9 +283,7 @@ impl SrtUrl {
             (Slot::RcvLatency, Value::Int(n)) => self.rcvlatency_ms = u32::try_from(n).ok(),
             (Slot::PeerLatency, Value::Int(n)) => self.peerlatency_ms = u32::try_from(n).ok(),
             (Slot::LocalPort, Value::Int(n)) => self.localport = u16::try_from(n).ok(),
-            (Slot::ConnectTimeout, Value::Int(n)) => {
-                self.connect_timeout_ms = u32::try_from(n).ok()
-            }
+            (Slot::ConnectTimeout, Value::Int(n)) => self.connect_timeout_ms = u32::try_from(n).ok(),
             (Slot::PayloadSize, Value::Int(n)) => self.payload_size = u32::try_from(n).ok(),
             (Slot::Socket | Slot::UdpSocket, Value::Int(n)) => {
                 self.socket_options.push((spec.name, n.to_string()));
@@ -322,10 +309,7 @@ impl SrtUrl {
             }
             (Some(SrtHost::Ip(ip)), SrtMode::Caller | SrtMode::Rendezvous) => {
                 if let Some(problem) = host::destination_problem(*ip) {
-                    return Err(SrtUrlError::Host {
-                        given: quote(&ip.to_string()),
-                        problem,
-                    });
+                    return Err(SrtUrlError::Host { given: quote(&ip.to_string()), problem });
                 }
                 if let Some(local) = self.localaddress
                     && local.is_ipv4() != ip.is_ipv4()
@@ -337,9 +321,7 @@ impl SrtUrl {
             }
             (Some(_), _) => {}
         }
-        if self.mode == SrtMode::Listener
-            && (self.localaddress.is_some() || self.localport.is_some())
-        {
+        if self.mode == SrtMode::Listener && (self.localaddress.is_some() || self.localport.is_some()) {
             return refuse(
                 "with mode=listener the address and port to listen on stand in the place of the host; \
                  `localaddress` and `localport` have to be left out"
@@ -352,10 +334,7 @@ impl SrtUrl {
                  wanted: both or neither"
             ));
         }
-        let number = |name| {
-            self.socket_option(name)
-                .and_then(|value| value.parse::<i64>().ok())
-        };
+        let number = |name| self.socket_option(name).and_then(|value| value.parse::<i64>().ok());
         if let Some(mss) = number("mss") {
             let payload = self.payload_size.unwrap_or(PAYLOAD_SIZE_DEFAULT);
             let least = payload + PACKET_HEADERS_BYTES;
@@ -404,14 +383,8 @@ fn check_characters(text: &str) -> Result<(), SrtUrlError> {
     if text.len() > URL_LEN_MAX {
         return Err(SrtUrlError::TooLong(text.len()));
     }
-    match text
-        .char_indices()
-        .find(|(_, c)| c.is_control() || c.is_whitespace())
-    {
-        Some((at, ' ')) => Err(SrtUrlError::ForbiddenCharacter {
-            what: "a space".to_owned(),
-            at,
-        }),
+    match text.char_indices().find(|(_, c)| c.is_control() || c.is_whitespace()) {
+        Some((at, ' ')) => Err(SrtUrlError::ForbiddenCharacter { what: "a space".to_owned(), at }),
         Some((at, c)) => {
             let what = format!("the control or blank character U+{:04X}", u32::from(c));
             Err(SrtUrlError::ForbiddenCharacter { what, at })
@@ -424,11 +397,7 @@ fn check_characters(text: &str) -> Result<(), SrtUrlError> {
 fn scheme_given(text: &str) -> String {
     let scheme = text.split_once("://").map(|(scheme, _)| scheme);
     match scheme {
-        Some(scheme)
-            if scheme
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) =>
-        {
+        Some(scheme) if scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) => {
             quote(&format!("{scheme}://"))
         }
         _ => quote(text),
@@ -438,24 +407,15 @@ fn scheme_given(text: &str) -> String {
 /// One layer of percent-encoding; `+` stays `+`.
 fn decode(text: &str) -> Result<Cow<'_, str>, &'static str> {
     let bytes = text.as_bytes();
-    let whole = |at: usize| {
-        bytes
-            .get(at + 1..at + 3)
-            .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
-    };
+    let whole = |at: usize| bytes.get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
     if text.match_indices('%').any(|(at, _)| !whole(at)) {
-        return Err(
-            "holds a `%` without two hex digits behind it; a percent sign itself is written %25",
-        );
+        return Err("holds a `%` without two hex digits behind it; a percent sign itself is written %25");
     }
-    percent_decode_str(text)
-        .decode_utf8()
-        .map_err(|_| "holds percent-encoded bytes that are no UTF-8")
+    percent_decode_str(text).decode_utf8().map_err(|_| "holds percent-encoded bytes that are no UTF-8")
 }
 
 fn is_passphrase(raw_key: &str) -> bool {
-    decode(raw_key)
-        .is_ok_and(|key| options::find(&key).is_some_and(|spec| spec.slot == Slot::Passphrase))
+    decode(raw_key).is_ok_and(|key| options::find(&key).is_some_and(|spec| spec.slot == Slot::Passphrase))
 }
 
 fn unknown_key(key: &str, has_value: bool, number: usize) -> SrtUrlError {
@@ -463,16 +423,11 @@ fn unknown_key(key: &str, has_value: bool, number: usize) -> SrtUrlError {
         return SrtUrlError::UnsupportedKey { key, reason };
     }
     let plausible = key.len() <= UNKNOWN_KEY_LEN_MAX
-        && key
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
+        && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
     if !has_value || !plausible {
         return SrtUrlError::NotAPair { number };
     }
-    SrtUrlError::UnknownKey {
-        key: format!("`{key}`"),
-        hint: options::advise(key),
-    }
+    SrtUrlError::UnknownKey { key: format!("`{key}`"), hint: options::advise(key) }
 }
 
 /// Advice about a refused value, or nothing: a time out of range is most often in another unit.
@@ -488,10 +443,7 @@ fn hint(spec: &OptionSpec, value: &str) -> String {
     }
     let meant = given / 1000;
     if (1..=max).contains(&meant) {
-        format!(
-            "; if that is in microseconds, as ffmpeg has it, write {}={meant}",
-            spec.name
-        )
+        format!("; if that is in microseconds, as ffmpeg has it, write {}={meant}", spec.name)
     } else {
         "; it is in milliseconds, not in microseconds as ffmpeg has it".to_owned()
     }

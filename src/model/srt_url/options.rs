@@ -157,30 +157,12 @@ options! {
 
 /// Keys that other programs have: `(key, why not and what instead)`.
 static UNSUPPORTED: &[(&str, &str)] = &[
-    (
-        "timeout",
-        "it is ffmpeg's, in microseconds; here `connect_timeout` and `peeridletimeo` are in milliseconds",
-    ),
-    (
-        "listen_timeout",
-        "an endpoint waits for its receiver without end",
-    ),
-    (
-        "tsbpddelay",
-        "it is ffmpeg's, in microseconds; here `latency` is in milliseconds",
-    ),
-    (
-        "send_buffer_size",
-        "the UDP socket is shared with other endpoints; `sndbuf` is this endpoint's own buffer",
-    ),
-    (
-        "recv_buffer_size",
-        "the UDP socket is shared with other endpoints; `rcvbuf` is this endpoint's own buffer",
-    ),
-    (
-        "port",
-        "the port goes behind the host, srt://host:port; a port to send from is `localport`",
-    ),
+    ("timeout", "it is ffmpeg's, in microseconds; here `connect_timeout` and `peeridletimeo` are in milliseconds"),
+    ("listen_timeout", "an endpoint waits for its receiver without end"),
+    ("tsbpddelay", "it is ffmpeg's, in microseconds; here `latency` is in milliseconds"),
+    ("send_buffer_size", "the UDP socket is shared with other endpoints; `sndbuf` is this endpoint's own buffer"),
+    ("recv_buffer_size", "the UDP socket is shared with other endpoints; `rcvbuf` is this endpoint's own buffer"),
+    ("port", "the port goes behind the host, srt://host:port; a port to send from is `localport`"),
     ("blocking", "an endpoint never blocks its stream"),
     ("poll-timeout", "the service sets it"),
     ("wait-for-connection", "the service sets it"),
@@ -202,11 +184,7 @@ pub(super) fn unsupported(key: &str) -> Option<(&'static str, &'static str)> {
 pub(super) fn advise(key: &str) -> String {
     let lower = key.to_ascii_lowercase();
     if let Some(spec) = find(&lower) {
-        let name = if spec.name == lower {
-            spec.name.to_owned()
-        } else {
-            lower
-        };
+        let name = if spec.name == lower { spec.name.to_owned() } else { lower };
         return format!("keys are written in lower case: `{name}`");
     }
     // A third of the letters may be wrong, at least one; three at most, or any key is like any other.
@@ -250,19 +228,8 @@ fn edits(a: &str, b: &str) -> usize {
 pub fn options_markdown() -> String {
     let mut text = String::from("| key | also | value | what it does |\n|---|---|---|---|\n");
     for spec in OPTIONS {
-        let aliases: Vec<String> = spec
-            .aliases
-            .iter()
-            .map(|alias| format!("`{alias}`"))
-            .collect();
-        let _ = writeln!(
-            text,
-            "| `{}` | {} | {} | {} |",
-            spec.name,
-            aliases.join(", "),
-            spec.wanted(),
-            spec.doc
-        );
+        let aliases: Vec<String> = spec.aliases.iter().map(|alias| format!("`{alias}`")).collect();
+        let _ = writeln!(text, "| `{}` | {} | {} | {} |", spec.name, aliases.join(", "), spec.wanted(), spec.doc);
     }
     text
 }

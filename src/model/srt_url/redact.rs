@@ -80,11 +80,7 @@ fn redact_pairs(text: &str) -> String {
         if is_secret(&word)
             && let Some((separator, value)) = separator(text, at)
         {
-            let end = if separator == b'=' {
-                value_end(text, value)
-            } else {
-                text.len()
-            };
+            let end = if separator == b'=' { value_end(text, value) } else { text.len() };
             out.push_str(&text[copied..value]);
             out.push_str(HIDDEN);
             (at, copied) = (end, end);
@@ -121,9 +117,7 @@ fn value_end(text: &str, from: usize) -> usize {
         .map(|(offset, _)| from + offset)
         .find(|at| {
             let piece = text[at + 1..].split('&').next().unwrap_or_default();
-            piece
-                .split_once('=')
-                .is_some_and(|(key, _)| options::find(key).is_some() && !is_secret(key))
+            piece.split_once('=').is_some_and(|(key, _)| options::find(key).is_some() && !is_secret(key))
         })
         .unwrap_or(text.len())
 }
@@ -169,11 +163,7 @@ fn decoded(text: &str, at: usize) -> (u8, usize) {
             hex_byte(bytes, hex).map(|byte| (byte, hex + 2 - at))
         }
         b'\\' => {
-            let run = bytes[at..]
-                .iter()
-                .take(BACKSLASHES_MAX)
-                .take_while(|b| **b == b'\\')
-                .count();
+            let run = bytes[at..].iter().take(BACKSLASHES_MAX).take_while(|b| **b == b'\\').count();
             let code = at + run;
             (bytes.get(code..code + 3) == Some(b"u00"))
                 .then(|| hex_byte(bytes, code + 3).map(|byte| (byte, run + 5)))

@@ -106,29 +106,20 @@ impl Kind {
         let refused = || format!("is {}", quote(text));
         let number = || whole_number(text).ok_or_else(refused);
         let checked = |ok: bool, value: i64| {
-            if ok {
-                Ok(Value::Int(value))
-            } else {
-                Err(refused())
-            }
+            if ok { Ok(Value::Int(value)) } else { Err(refused()) }
         };
         match self {
             Self::Int { min, max } => number().and_then(|n| checked((min..=max).contains(&n), n)),
             Self::OneOf(allowed) => number().and_then(|n| checked(allowed.contains(&n), n)),
             Self::Only(allowed) => {
-                let n = boolean(text)
-                    .or_else(|| whole_number(text))
-                    .ok_or_else(refused)?;
+                let n = boolean(text).or_else(|| whole_number(text)).ok_or_else(refused)?;
                 checked(n == allowed, n)
             }
             Self::Bool => boolean(text).map(Value::Int).ok_or_else(refused),
             Self::Word(word) if text == word => Ok(Value::Text(word.to_owned())),
             Self::Mode => mode(text).map(Value::Mode).ok_or_else(refused),
             Self::Address => {
-                let bare = text
-                    .strip_prefix('[')
-                    .and_then(|t| t.strip_suffix(']'))
-                    .unwrap_or(text);
+                let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
                 bare.parse().map(Value::Address).map_err(|_| refused())
             }
             Self::Text { min, max } | Self::Secret { min, max } => {
@@ -141,12 +132,9 @@ impl Kind {
                 }
                 Ok(Value::Text(text.to_owned()))
             }
-            Self::TsPackets => number().and_then(|n| {
-                checked(
-                    (1..=PAYLOAD_BYTES_MAX).contains(&n) && n % TS_PACKET_BYTES == 0,
-                    n,
-                )
-            }),
+            Self::TsPackets => {
+                number().and_then(|n| checked((1..=PAYLOAD_BYTES_MAX).contains(&n) && n % TS_PACKET_BYTES == 0, n))
+            }
             Self::Version => version(text).map(Value::Int).ok_or_else(refused),
             Self::PacketFilter if packet_filter(text) => Ok(Value::Text(text.to_owned())),
             Self::Device if device(text) => Ok(Value::Text(text.to_owned())),
@@ -185,19 +173,12 @@ fn mode(text: &str) -> Option<SrtMode> {
 /// `1.3.0`, `0x010300` or `66304`: major, minor and patch in a byte each.
 fn version(text: &str) -> Option<i64> {
     if text.contains('.') {
-        let mut parts = text
-            .split('.')
-            .map(|part| u8::try_from(whole_number(part)?).ok());
+        let mut parts = text.split('.').map(|part| u8::try_from(whole_number(part)?).ok());
         let (major, minor, patch) = (parts.next()??, parts.next()??, parts.next()??);
-        return parts
-            .next()
-            .is_none()
-            .then(|| i64::from(u32::from_be_bytes([0, major, minor, patch])));
+        return parts.next().is_none().then(|| i64::from(u32::from_be_bytes([0, major, minor, patch])));
     }
     let number = match text.strip_prefix("0x") {
-        Some(hex) if hex.bytes().all(|b| b.is_ascii_hexdigit()) => {
-            i64::from_str_radix(hex, 16).ok()?
-        }
+        Some(hex) if hex.bytes().all(|b| b.is_ascii_hexdigit()) => i64::from_str_radix(hex, 16).ok()?,
         Some(_) => return None,
         None => whole_number(text)?,
     };
@@ -221,9 +202,7 @@ fn packet_filter(text: &str) -> bool {
             && match key {
                 "cols" => whole_number(value).is_some_and(|n| (1..=FEC_SIZE_MAX).contains(&n)),
                 // Negative: column-less rows that only keep the layout's shape.
-                "rows" => {
-                    whole_number(value).is_some_and(|n| (1..=FEC_SIZE_MAX).contains(&n.abs()))
-                }
+                "rows" => whole_number(value).is_some_and(|n| (1..=FEC_SIZE_MAX).contains(&n.abs())),
                 "layout" => matches!(value, "even" | "staircase"),
                 "arq" => matches!(value, "always" | "onreq" | "never"),
                 _ => false,
@@ -234,7 +213,5 @@ fn packet_filter(text: &str) -> bool {
 fn device(text: &str) -> bool {
     (1..=DEVICE_LEN_MAX).contains(&text.len())
         && !matches!(text, "." | "..")
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b':'))
+        && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b':'))
 }
