@@ -10,7 +10,7 @@ use rand::RngExt as _;
 use super::directory::Entry;
 use super::loops::way_back;
 use super::merge::{Merged, merge};
-use super::task::{Reply, Task, answer_after};
+use super::task::{Reply, Task};
 use super::view::{BroadcastView, unix_ms};
 use super::{BroadcastChange, Deleted, ENDPOINTS_PER_STREAM_MAX, ManagerError, NewBroadcast};
 use crate::model::broadcast::BroadcastRecord;
@@ -118,7 +118,7 @@ impl Task {
         match (live, self.sessions.get(&key)) {
             (Some(live), Some(session)) => {
                 live.cancel.cancel();
-                answer_after(session.closed.clone(), reply, |in_time| {
+                self.answer_after(session.closed.clone(), reply, |in_time| {
                     Ok(if in_time { Deleted::Stopped } else { Deleted::StillClosing })
                 });
             }

@@ -102,7 +102,9 @@ async fn examine(connection: &mut SqliteConnection, path: &Path) -> Result<(), S
     let check: String =
         sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut *connection).await.map_err(classified)?;
     if check != "ok" {
-        return Err(StoreError::Corrupt { path: path.to_owned(), reason: check });
+        // Its answer is a heading and then a line for each fault; the end of a start is one line.
+        let reason = check.lines().filter(|line| !line.starts_with("***")).collect::<Vec<_>>().join("; ");
+        return Err(StoreError::Corrupt { path: path.to_owned(), reason });
     }
     let id: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await.map_err(classified)?;
     let tables: Vec<String> = sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'")

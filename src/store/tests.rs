@@ -46,7 +46,9 @@ async fn open(path: &Path) -> Store {
 
 async fn raw(path: &Path, sql: &'static str) {
     let mut connection =
-        SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path)).await.expect("connects");
+        SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path).create_if_missing(true))
+            .await
+            .expect("connects");
     sqlx::raw_sql(sql).execute(&mut connection).await.expect(sql);
     connection.close().await.expect("closes");
 }
