@@ -145,10 +145,13 @@ mod tests {
 
     #[test]
     fn what_was_only_shown_is_no_change() {
-        let stored = BroadcastBody { stream_url: Some("rtsp://u:p@h/x".into()), ..BroadcastBody::default() };
+        let url = "rtsp://u:p4ss@h/x";
+        let stored = BroadcastBody { stream_url: Some(url.into()), ..BroadcastBody::default() };
+        let shown = redact(url);
+        assert!(!shown.contains("p4ss"), "{shown}");
         let mut sent_back = BroadcastBody {
             password: Some("***".into()),
-            stream_url: Some("rtsp://u:***@h/x".into()),
+            stream_url: Some(shown),
             name: Some("n".into()),
             ..BroadcastBody::default()
         };
