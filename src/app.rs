@@ -1,1 +1,115 @@
-//! (being written)
+//! The service as a whole: everything is bound before anything serves, and ended in the order in which
+//! nothing is lost.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::api;
+use crate::config::Settings;
+use crate::endpoint::state::RetryPolicy;
+use crate::ingest::rtmp;
+use crate::ingest::srt::SrtIngest;
+use crate::manager::Manager;
+use crate::store::Store;
+use crate::stream::StreamContext;
+
+/// From the signal to the end of the process, at most: what hangs then is left behind.
+const STOP_MAX: Duration = Duration::from_millis(4_500);
+
+/// The service, prepared: every port is bound, the store is open.
+pub struct App {
+    manager: Manager,
+    srt: SrtIngest,
+    rtmp: tokio::net::TcpListener,
+    http: TcpListener,
+    settings: Arc<Settings>,
+    addresses: [SocketAddr; 3],
+    shutdown: CancellationToken,
+}
+
+impl App {
+    /// Opens the store and binds every port.
+    ///
+    /// # Errors
+    /// One sentence that names what is in the way: a port in use, a database that cannot be used.
+    pub async fn prepare(settings: Settings) -> anyhow::Result<Self> {
+        let settings = Arc::new(settings);
+        let shutdown = CancellationToken::new();
+        let store = Store::open(&settings.store.url).await.context("the store cannot be opened")?;
+        let bind = |listen: SocketAddr, key: &'static str| {
+            TcpListener::bind(listen).with_context(|| format!("{key} = \"{listen}\" cannot be bound"))
+        };
+        let http = bind(settings.http.listen, "http.listen")?;
+        let rtmp = bind(settings.rtmp.listen, "rtmp.listen")?;
+        rtmp.set_nonblocking(true)?;
+        let rtmp = tokio::net::TcpListener::from_std(rtmp)?;
+        let retry = RetryPolicy {
+            min: Duration::from_millis(settings.endpoint.retry_min_ms),
+            max: Duration::from_millis(settings.endpoint.retry_max_ms),
+        };
+        let context = StreamContext::new(settings.endpoint.udp_ports, settings.srt.default_app.clone(), retry)
+            .context("no UDP port for SRT endpoints")?;
+        let context = Arc::new(context);
+        let (manager, _task) = Manager::spawn(Arc::clone(&settings), store, Arc::clone(&context))
+            .await
+            .context("the store cannot be read")?;
+        let srt = SrtIngest::bind(Arc::clone(&settings), manager.clone(), shutdown.clone())
+            .with_context(|| format!("srt.listen = \"{}\" cannot be bound", settings.srt.listen))?;
+        context.set_own_srt(srt.local_address());
+        let addresses = [http.local_addr()?, rtmp.local_addr()?, srt.local_address()];
+        Ok(Self { manager, srt, rtmp, http, settings, addresses, shutdown })
+    }
+
+    /// Serves until SIGTERM or SIGINT, then ends within 5 s: publishers and endpoints are closed, the
+    /// store is whole.
+    ///
+    /// # Errors
+    /// A server could not be started, or broke.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let Self { manager, srt, rtmp, http, settings, addresses, shutdown } = self;
+        let [http_at, rtmp_at, srt_at] = addresses;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let ports = api::Ports { http: http_at.port(), rtmp: rtmp_at.port(), srt: srt_at.port() };
+        let state = Arc::new(api::ApiState::new(manager.clone(), Arc::clone(&settings), ports));
+        let server = api::serve(http, Arc::clone(&state)).context("the HTTP server cannot be started")?;
+        let server_handle = server.handle();
+        let mut server = tokio::spawn(server);
+        let srt = srt.serve().context("the SRT listener cannot be started")?;
+        let rtmp = rtmp::serve(rtmp, manager.clone(), Arc::clone(&settings), shutdown.clone());
+        let rtmp = tokio::spawn(rtmp);
+        state.set_ready(true);
+        tracing::info!(http = %http_at, rtmp = %rtmp_at, srt = %srt_at, "ready");
+
+        let ended = tokio::select! {
+            _ = terminate.recv() => Ok(()),
+            _ = interrupt.recv() => Ok(()),
+            ended = &mut server => Err(match ended {
+                Ok(Ok(())) => anyhow::anyhow!("the HTTP server ended by itself"),
+                Ok(Err(error)) => anyhow::Error::new(error).context("the HTTP server broke"),
+                Err(error) => anyhow::Error::new(error).context("the HTTP server panicked"),
+            }),
+        };
+        let began = Instant::now();
+        tracing::info!("stopping");
+        state.set_ready(false);
+        let stop = async {
+            // The manager first: it takes no publisher any more and ends those that run.
+            manager.shutdown().await;
+            shutdown.cancel();
+            let _ = rtmp.await;
+            let _ = tokio::task::spawn_blocking(move || srt.join()).await;
+            server_handle.stop(false).await;
+        };
+        if tokio::time::timeout(STOP_MAX, stop).await.is_err() {
+            tracing::warn!(limit_ms = STOP_MAX.as_millis(), "not everything ended in time");
+        }
+        tracing::info!(took_ms = began.elapsed().as_millis(), "stopped");
+        ended
+    }
+}

@@ -252,18 +252,13 @@ fn strip_stream_header(mux: &gst::Element) {
     let Some(pad) = mux.static_pad("src") else { return };
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
         let Some(gst::PadProbeData::Event(event)) = &info.data else { return gst::PadProbeReturn::Ok };
-        match event.view() {
-            gst::EventView::Caps(caps) => {
-                let mut caps = caps.caps_owned();
-                if let Some(structure) = caps.make_mut().structure_mut(0) {
-                    structure.remove_field("streamheader");
-                }
-                info.data = Some(gst::PadProbeData::Event(gst::event::Caps::new(&caps)));
-                gst::PadProbeReturn::Ok
+        if let gst::EventView::Caps(caps) = event.view() {
+            let mut caps = caps.caps_owned();
+            if let Some(structure) = caps.make_mut().structure_mut(0) {
+                structure.remove_field("streamheader");
             }
-            // The muxer's answer to `announce_key_frame`; srtsink has no use for it.
-            gst::EventView::CustomDownstream(_) => gst::PadProbeReturn::Drop,
-            _ => gst::PadProbeReturn::Ok,
+            info.data = Some(gst::PadProbeData::Event(gst::event::Caps::new(&caps)));
         }
+        gst::PadProbeReturn::Ok
     });
 }

@@ -1,6 +1,7 @@
 //! From an endpoint's URL to an address, anew for each attempt, and never to this server's own stream.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::model::ids::{AppName, StreamKey};
@@ -30,10 +31,10 @@ pub enum ResolveError {
 }
 
 /// This server, as an endpoint might dial it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct OwnServer {
-    /// Where its SRT listener is bound.
-    pub srt: SocketAddr,
+    /// Where its SRT listener is bound, once it is.
+    pub srt: OnceLock<SocketAddr>,
     /// The application of a stream id without one.
     pub default_app: AppName,
 }
@@ -41,7 +42,9 @@ pub struct OwnServer {
 impl OwnServer {
     /// Whether `address` is this server's SRT listener.
     fn is_me(&self, address: SocketAddr) -> bool {
-        address.port() == self.srt.port() && (self.srt.ip() == address.ip() || is_local(address.ip()))
+        self.srt.get().is_some_and(|srt| {
+            address.port() == srt.port() && (srt.ip() == address.ip().to_canonical() || is_local(address.ip()))
+        })
     }
 
     /// The stream of this server that a caller of `url` at `address` would publish; `None` for another server.
@@ -108,4 +111,44 @@ async fn by_name(name: &str, port: u16) -> Result<SocketAddr, ResolveError> {
         .or(addresses.first())
         .copied()
         .ok_or_else(|| ResolveError::Dns { name: name.into(), reason: "it has no address".into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> OwnServer {
+        let srt = OnceLock::new();
+        srt.set("0.0.0.0:4200".parse().expect("address")).expect("first");
+        OwnServer { srt, default_app: "LiveApp".parse().expect("name") }
+    }
+
+    #[test]
+    fn an_endpoint_that_leads_back_is_recognised_in_all_its_spellings() {
+        for (url, target) in [
+            ("srt://127.0.0.1?streamid=live/test", Some("live/test")),
+            ("srt://localhost:4200?streamid=live/test", Some("live/test")),
+            ("srt://[::1]?streamid=%23!::r=live/test,m=publish", Some("live/test")),
+            ("srt://[::ffff:127.0.0.1]?streamid=test", Some("LiveApp/test")),
+            ("srt://127.0.0.1", Some("LiveApp/127_0_0_1")),
+            ("srt://127.0.0.1:4201?streamid=live/test", None),
+            ("srt://203.0.113.9?streamid=live/test", None),
+            ("srt://127.0.0.1?streamid=live/test&mode=rendezvous", None),
+            ("srt://example.org?streamid=live/test", None),
+        ] {
+            let url: SrtUrl = url.parse().expect("URL");
+            assert_eq!(own().literal_target(&url).map(|key| key.to_string()).as_deref(), target, "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn names_are_resolved_and_checked_at_each_attempt() {
+        let key = StreamKey { app: "live".parse().expect("name"), id: "test".parse().expect("name") };
+        let url: SrtUrl = "srt://localhost?streamid=live/test".parse().expect("URL");
+        assert_eq!(resolve(&url, &key, &own()).await, Err(ResolveError::FeedsBack("live/test".into())));
+        let url: SrtUrl = "srt://localhost:9000".parse().expect("URL");
+        assert_eq!(resolve(&url, &key, &own()).await.map(|a| a.port()), Ok(9000));
+        let url: SrtUrl = "srt://no-such-host.invalid".parse().expect("URL");
+        assert!(matches!(resolve(&url, &key, &own()).await, Err(ResolveError::Dns { .. })));
+    }
 }

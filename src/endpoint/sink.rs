@@ -3,6 +3,7 @@
 use gstreamer as gst;
 use gstreamer::glib;
 use gstreamer::prelude::*;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::branch::Destination;
 use crate::model::srt_url::{SrtMode, SrtUrl};
@@ -76,7 +77,8 @@ fn uri(url: &SrtUrl, destination: Destination) -> String {
         uri.push('&');
         uri.push_str(key);
         uri.push('=');
-        uri.push_str(value);
+        // A device name may hold nearly anything; srtsink decodes %XX.
+        uri.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
     };
     if let Some(ms) = url.connect_timeout_ms {
         option("conntimeo", &ms.to_string());
@@ -131,5 +133,53 @@ impl LinkStats {
         self.connected = true;
         self.acknowledged |= stats.get::<i32>("packet-ack-received").is_ok_and(|acks| acks > 0);
         self.latency_ms = u32::try_from(latency_ms).ok().max(self.latency_ms);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configured(url: &str) -> gst::Element {
+        gst::init().expect("GStreamer");
+        let bin = crate::media::launch::ENDPOINT.bin().expect("plugins");
+        let (mux, sink) = (bin.by_name("mux").expect("mux"), bin.by_name("sink").expect("sink"));
+        let url: SrtUrl = url.parse().expect("URL");
+        let shared_local = (!url.needs_private_port()).then(|| "0.0.0.0:5000".parse().expect("address"));
+        let address = "127.0.0.1:9000".parse().expect("address");
+        configure(&sink, &mux, &url, Destination { address, shared_local });
+        assert!(!sink.property::<bool>("auto-reconnect"));
+        let packets = url.payload_size.unwrap_or(1316) / TS_PACKET_LEN;
+        assert_eq!(mux.property::<i32>("alignment"), packets as i32);
+        sink
+    }
+
+    fn text(sink: &gst::Element, name: &str) -> Option<String> {
+        sink.property::<Option<String>>(name)
+    }
+
+    #[test]
+    fn everything_of_the_url_reaches_srtsink_and_no_secret_its_uri() {
+        let sink = configured(
+            "srt://h:9000?streamid=%23!::r=live/x,m=publish&passphrase=top-secret-1&pbkeylen=32&latency=777\
+             &maxbw=1000000&packetfilter=fec,cols:10,rows:5&pkt_size=1128",
+        );
+        assert_eq!(text(&sink, "streamid").as_deref(), Some("#!::r=live/x,m=publish"));
+        assert_eq!(sink.property::<i32>("latency"), 777);
+        assert_eq!(text(&sink, "localaddress").as_deref(), Some("0.0.0.0"));
+        assert_eq!(sink.property::<u32>("localport"), 5000);
+        let uri = text(&sink, "uri").expect("uri");
+        assert!(!uri.contains("secret") && uri.contains("maxbw"), "{uri}");
+    }
+
+    #[test]
+    fn one_sided_latency_and_modes() {
+        assert_eq!(configured("srt://h?peerlatency=900").property::<i32>("latency"), 900);
+        assert_eq!(configured("srt://h").property::<i32>("latency"), DEFAULT_LATENCY_MS as i32);
+        let listener = configured("srt://:9000?mode=listener");
+        assert_eq!(listener.property::<u32>("localport"), 9000);
+        let own_port = configured("srt://h:9000?localport=7777");
+        assert_eq!(own_port.property::<u32>("localport"), 7777);
+        assert_eq!(text(&own_port, "localaddress").as_deref(), Some("0.0.0.0"));
     }
 }

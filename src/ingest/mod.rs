@@ -4,7 +4,8 @@
 //! stay its own.
 
 pub mod elementary;
-// pub mod srt;
+pub mod rtmp;
+pub mod srt;
 mod track;
 
 use crate::media::launch::LaunchError;

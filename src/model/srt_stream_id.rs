@@ -77,8 +77,8 @@ pub enum Syntax {
     /// `#!` with something else than `::`.
     #[error("of the forms that begin with #!, only #!::key=value,… is supported")]
     Nested,
-    /// A piece between commas that isn't `key=value`, counted from 1.
-    #[error("piece {0} between commas is not key=value")]
+    /// A piece of the pairs that isn't `key=value`, counted from 1.
+    #[error("piece {0} of its pairs is not key=value")]
     NotAPair(usize),
     /// The same key twice.
     #[error("the key {0:?} stands in it twice")]
@@ -89,6 +89,9 @@ pub enum Syntax {
     /// `something:…`, and that isn't `publish`.
     #[error("it begins with {0:?} and a colon; wanted: publish:app/stream")]
     Prefix(String),
+    /// A `?` or `&` in the path, as in a URL. Not repeated: a token may follow it.
+    #[error("it has a query behind the path; wanted: app/stream,key=value")]
+    Query,
     /// No stream named.
     #[error("it names no stream; wanted: app/stream")]
     NoStream,
@@ -100,8 +103,8 @@ pub enum Syntax {
     Slashes(usize),
 }
 
-/// Why a stream id was refused; the `Display` text follows `refused: the stream id …` well and holds
-/// neither tokens nor passwords.
+/// Why a stream id was refused. The `Display` text says what was found and what is wanted, for one log
+/// line; it holds neither tokens nor passwords.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StreamIdError {
     /// It can't be read.
@@ -150,12 +153,11 @@ pub fn parse(stream_id: &str) -> Result<StreamIdRequest, StreamIdError> {
     parse_form(stream_id, fields::decode)
 }
 
-/// Whether the structure itself is encoded: `%23!::…`, `app%2Fstream` (and no bare comma or equals sign).
+/// Whether the structure itself is encoded: `%23!::…`, `publish%3A…`, or `app%2Fstream` without any bare
+/// comma, equals sign or colon.
 fn is_encoded_whole(text: &str) -> bool {
-    if text.starts_with("#!") || !text.contains('%') {
-        return false;
-    }
-    text.starts_with("%23") || !text.contains([',', '='])
+    let begins = |start: &str| text.get(..start.len()).is_some_and(|s| s.eq_ignore_ascii_case(start));
+    text.contains('%') && (begins("%23") || begins("publish%3A") || !(begins("#!") || text.contains([',', '=', ':'])))
 }
 
 /// Undoes the encoding of one value, or leaves it when the whole text was decoded already.
@@ -163,8 +165,8 @@ type Decode = fn(&str) -> Result<String, Syntax>;
 
 fn parse_form(text: &str, decode: Decode) -> Result<StreamIdRequest, StreamIdError> {
     if let Some(pairs) = text.strip_prefix(ACCESS_CONTROL) {
-        let mut fields = Fields::read(pairs, 0, decode)?;
-        fields.check_mode_and_type()?;
+        let mut fields = Fields::default();
+        fields.read(pairs, ',', decode)?;
         // Ant Media Server puts the stream into `u`; beside an `r` it is the user, as in the guidelines.
         let resource = fields.take("r").or_else(|| fields.take("u"));
         return publish(&resource.unwrap_or_default(), fields);
@@ -172,64 +174,68 @@ fn parse_form(text: &str, decode: Decode) -> Result<StreamIdRequest, StreamIdErr
     if text.starts_with("#!") {
         return Err(Syntax::Nested.into());
     }
-    let (path, pairs) = match text.split_once(',') {
-        Some((path, pairs)) => (path, Some(pairs)),
-        None => (text, None),
-    };
-    if let Some((key, _)) = path.split_once('=').filter(|(key, _)| !key.contains([':', '/'])) {
+    let head = text.split(',').next().unwrap_or_default();
+    match head.split_once(':') {
+        None => plain(text, decode),
+        Some(("publish", _)) => colons(&text["publish:".len()..], decode),
+        Some(("read" | "request" | "play", _)) => Err(StreamIdError::Request),
+        // The colon stands further behind, in a value or a name: others say so, and repeat no value.
+        Some((other, _)) if other.contains(['/', '?', '&', '=']) => plain(text, decode),
+        Some((other, _)) => Err(Syntax::Prefix(fields::short(other)).into()),
+    }
+}
+
+/// `app/stream`, `app/stream,key=value,…`.
+fn plain(text: &str, decode: Decode) -> Result<StreamIdRequest, StreamIdError> {
+    let (path, pairs) = text.split_once(',').unwrap_or((text, ""));
+    if let Some((key, _)) = path.split_once('=')
+        && !key.contains(['/', '?'])
+    {
         return Err(Syntax::KeyFirst(fields::short(key)).into());
     }
-    let path = decode(path)?;
-    let Some((prefix, rest)) = path.split_once(':') else {
-        let mut fields = Fields::read_optional(pairs, decode)?;
-        fields.check_mode_and_type()?;
-        return publish(&path, fields);
-    };
-    match prefix {
-        "publish" => {}
-        "read" | "request" | "play" => return Err(StreamIdError::Request),
-        other => return Err(Syntax::Prefix(fields::short(other)).into()),
-    }
-    let _ = rest;
-    // The colons are split in the text as it came, so that an encoded one may stand in a password. A comma
-    // before the first of them begins Ant Media's pairs, a later one belongs to the user or password.
-    let rest = text.split_once(':').map_or("", |(_, rest)| rest);
-    publish_colon(rest, decode)
-}
-
-/// What follows `publish:`.
-fn publish_colon(rest: &str, decode: Decode) -> Result<StreamIdRequest, StreamIdError> {
-    let (head, more) = rest.split_once(':').unwrap_or((rest, ""));
-    if head.contains(',') || more.is_empty() {
-        let (path, pairs) = match rest.split_once(',') {
-            Some((path, pairs)) => (path, Some(pairs)),
-            None => (head, None),
-        };
-        let mut fields = Fields::read_optional(pairs, decode)?;
-        fields.check_mode_and_type()?;
-        return publish(&decode(path)?, fields);
-    }
-    let mut parts = more.splitn(3, ':');
     let mut fields = Fields::default();
-    fields.add("user", decode(parts.next().unwrap_or_default())?);
-    fields.add("pass", decode(parts.next().unwrap_or_default())?);
-    fields.read_query(parts.next().unwrap_or_default(), decode)?;
-    publish(&decode(head)?, fields)
+    fields.read(pairs, ',', decode)?;
+    publish(&decode(path)?, fields)
 }
 
-/// Splits `app/stream` and puts the request together.
+/// What follows `publish:`: MediaMTX's `path:user:pass:query`, or the plain form.
+fn colons(text: &str, decode: Decode) -> Result<StreamIdRequest, StreamIdError> {
+    let mut parts = text.splitn(4, ':');
+    let path = parts.next().unwrap_or_default();
+    // A comma before the first colon begins pairs, whose values may hold colons; a later comma belongs to
+    // the user or the password.
+    if path.contains(',') {
+        return plain(text, decode);
+    }
+    let mut fields = Fields::default();
+    for key in ["user", "pass"] {
+        let value = decode(parts.next().unwrap_or_default())?;
+        if !value.is_empty() {
+            fields.insert(key.to_owned(), value)?;
+        }
+    }
+    fields.read(parts.next().unwrap_or_default(), '&', decode)?;
+    publish(&decode(path)?, fields)
+}
+
+/// Splits `app/stream`, checks mode and type, and puts the request together.
 fn publish(path: &str, mut fields: Fields) -> Result<StreamIdRequest, StreamIdError> {
+    fields.check_mode_and_type()?;
     let path = path.strip_prefix('/').unwrap_or(path);
+    if path.contains(['?', '&']) {
+        return Err(Syntax::Query.into());
+    }
     let (app, stream) = match path.split_once('/') {
-        _ if path.is_empty() => return Err(Syntax::NoStream.into()),
         Some((_, rest)) if rest.contains('/') => {
             return Err(Syntax::Slashes(path.matches('/').count()).into());
         }
         Some(("", _)) => return Err(Syntax::NoApp.into()),
-        Some((_, "")) => return Err(Syntax::NoStream.into()),
-        Some((app, stream)) => (Some(app.to_owned()), stream.to_owned()),
-        None => (None, path.to_owned()),
+        Some((app, stream)) => (Some(app.to_owned()), stream),
+        None => (None, path),
     };
+    if stream.is_empty() {
+        return Err(Syntax::NoStream.into());
+    }
     let token = fields.take_secret();
-    Ok(StreamIdRequest::Publish { app, stream, token, params: fields.into_params() })
+    Ok(StreamIdRequest::Publish { app, stream: stream.to_owned(), token, params: fields.into_params() })
 }

@@ -7,7 +7,7 @@ mod input;
 mod task;
 pub mod timeline;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -50,21 +50,22 @@ pub struct StreamContext {
 }
 
 impl StreamContext {
-    /// Binds `udp_ports` shared local UDP ports (0: one per core). `srt` is where this server's own SRT
-    /// listener is bound, `default_app` the application of a stream id without one.
+    /// Binds `udp_ports` shared local UDP ports (0: one per core). `default_app` is the application of a
+    /// stream id without one.
     ///
     /// # Errors
     /// No UDP port could be bound.
-    pub fn new(
-        udp_ports: usize,
-        srt: std::net::SocketAddr,
-        default_app: AppName,
-        retry: RetryPolicy,
-    ) -> Result<Self, SrtError> {
+    pub fn new(udp_ports: usize, default_app: AppName, retry: RetryPolicy) -> Result<Self, SrtError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let ports = PortPool::bind(if udp_ports == 0 { cores } else { udp_ports })?;
-        let own = OwnServer { srt, default_app };
+        let own = OwnServer { srt: OnceLock::new(), default_app };
         Ok(Self { endpoint: Arc::new(EndpointContext { ports, own, retry }) })
+    }
+
+    /// Says where this server's own SRT listener is bound, once it is; before that no endpoint is
+    /// recognised as leading back to it.
+    pub fn set_own_srt(&self, address: std::net::SocketAddr) {
+        let _ = self.endpoint.own.srt.set(address);
     }
 
     /// The stream of this very server that `url` would publish; `None` when it leads elsewhere or names a
@@ -210,3 +211,6 @@ impl Drop for Shared {
         self.closed.cancel();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,59 +5,35 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::{StreamIdError, Syntax};
+use super::{Decode, StreamIdError, Syntax};
 
 /// Longest piece that an error repeats, in characters.
 const SHORT_CHARS_MAX: usize = 32;
 
 /// Keys that hold what a publisher proves itself with, the strongest first.
-const SECRET_KEYS: [&str; 5] = ["token", "pass", "password", "passphrase", "secret"];
+const SECRET_KEYS: [&str; 6] = ["token", "pass", "password", "passphrase", "secret", "subscriberCode"];
 
 /// Pairs in the order they came, each key once.
 #[derive(Default)]
 pub(super) struct Fields(Vec<(String, String)>);
 
 impl Fields {
-    /// Reads `key=value,key=value`; `skipped` pieces stood before, for the count in an error.
-    pub(super) fn read(text: &str, skipped: usize, decode: super::Decode) -> Result<Self, Syntax> {
-        let mut fields = Self::default();
-        for (index, piece) in text.split(',').enumerate() {
-            if piece.is_empty() {
-                continue;
-            }
-            let (key, value) = piece.split_once('=').ok_or(Syntax::NotAPair(index + 1 + skipped))?;
-            fields.insert(decode(key)?, decode(value)?)?;
-        }
-        Ok(fields)
-    }
-
-    /// The pairs behind `app/stream,`, if any.
-    pub(super) fn read_optional(text: Option<&str>, decode: super::Decode) -> Result<Self, Syntax> {
-        text.map_or_else(|| Ok(Self::default()), |text| Self::read(text, 1, decode))
-    }
-
-    /// Adds `key=value&key=value`, as behind a password in the `publish:` form.
-    pub(super) fn read_query(&mut self, text: &str, decode: super::Decode) -> Result<(), Syntax> {
-        for (index, piece) in text.split('&').enumerate().filter(|(_, piece)| !piece.is_empty()) {
+    /// Adds `key=value` pairs with a comma or an `&` between; empty pieces count but don't matter.
+    pub(super) fn read(&mut self, text: &str, between: char, decode: Decode) -> Result<(), Syntax> {
+        for (index, piece) in text.split(between).enumerate().filter(|(_, piece)| !piece.is_empty()) {
             let (key, value) = piece.split_once('=').ok_or(Syntax::NotAPair(index + 1))?;
             self.insert(decode(key)?, decode(value)?)?;
         }
         Ok(())
     }
 
-    fn insert(&mut self, key: String, value: String) -> Result<(), Syntax> {
+    /// Adds a pair, whose key must be new.
+    pub(super) fn insert(&mut self, key: String, value: String) -> Result<(), Syntax> {
         if self.0.iter().any(|(known, _)| *known == key) {
             return Err(Syntax::DuplicateKey(short(&key)));
         }
         self.0.push((key, value));
         Ok(())
-    }
-
-    /// Adds a pair whose key can't be there yet, unless the value is empty.
-    pub(super) fn add(&mut self, key: &str, value: String) {
-        if !value.is_empty() {
-            self.0.push((key.to_owned(), value));
-        }
     }
 
     /// Removes a key and returns its value.

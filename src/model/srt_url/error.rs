@@ -28,9 +28,9 @@ pub enum SrtUrlError {
         at: usize,
     },
     /// Another scheme, or none.
-    #[error("the endpoint URL begins with {given}; wanted: srt://, the only protocol that endpoints speak")]
+    #[error("the endpoint URL begins {given}; wanted: srt://, the only protocol that endpoints speak")]
     Scheme {
-        /// What stands there, quoted.
+        /// `with` the scheme, quoted, or `without a scheme`.
         given: String,
     },
     /// `user:password@host`.
@@ -61,7 +61,7 @@ pub enum SrtUrlError {
     /// A port outside 1 to 65535.
     #[error("the port is {given}; wanted: a whole number from 1 to 65535")]
     Port {
-        /// The port, quoted.
+        /// The number; anything else isn't repeated, it may be a password behind a colon.
         given: String,
     },
     /// A key that isn't in the table.

@@ -81,7 +81,8 @@ fn read_port(text: &str) -> Result<u16, SrtUrlError> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     match text.parse::<u16>() {
         Ok(port) if digits && port > 0 => Ok(port),
-        _ => Err(SrtUrlError::Port { given: quote(text) }),
+        _ if digits && !text.is_empty() => Err(SrtUrlError::Port { given: quote(text) }),
+        _ => Err(SrtUrlError::Port { given: "no number".to_owned() }),
     }
 }
 

@@ -115,8 +115,8 @@ macro_rules! options {
 
 options! {
     "mode" [] Mode, Kind::Mode, "", "who calls: the endpoint (caller, the default), the receiver (listener), or both (rendezvous)";
-    "streamid" ["srt_streamid"] Streamid, Kind::Text { min: 1, max: STREAMID_LEN_MAX }, "bytes after decoding", "names the stream to the receiver";
-    "passphrase" [] Passphrase, Kind::Secret { min: PASSPHRASE_LEN_MIN, max: PASSPHRASE_LEN_MAX }, "bytes after decoding", "encrypts the stream; both sides need the same";
+    "streamid" ["srt_streamid"] Streamid, Kind::Text { min: 1, max: STREAMID_LEN_MAX }, "", "names the stream to the receiver";
+    "passphrase" [] Passphrase, Kind::Secret { min: PASSPHRASE_LEN_MIN, max: PASSPHRASE_LEN_MAX }, "", "encrypts the stream; both sides need the same";
     "pbkeylen" [] Pbkeylen, Kind::OneOf(&[0, 16, 24, 32]), "bytes; 0 lets libsrt choose", "length of the AES key";
     "latency" [] Latency, Kind::Int { min: 0, max: LATENCY_MS_MAX as i64 }, "milliseconds", "time to mend losses in, asked for in both directions; the larger of both sides' holds";
     "rcvlatency" [] RcvLatency, Kind::Int { min: 0, max: LATENCY_MS_MAX as i64 }, "milliseconds", "the same for what the endpoint would receive";
@@ -232,4 +232,47 @@ pub fn options_markdown() -> String {
         let _ = writeln!(text, "| `{}` | {} | {} | {} |", spec.name, aliases.join(", "), spec.wanted(), spec.doc);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_spelling_stands_for_one_thing() {
+        let mut seen = HashSet::new();
+        let unsupported = UNSUPPORTED.iter().map(|(key, _)| *key);
+        let taken = OPTIONS.iter().flat_map(|spec| std::iter::once(&spec.name).chain(spec.aliases)).copied();
+        for key in taken.chain(unsupported) {
+            assert!(seen.insert(key), "{key} twice");
+            assert!(key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b)));
+        }
+    }
+
+    #[test]
+    fn advice_names_the_keys_like_it() {
+        for (key, wanted) in [
+            ("Latency", "lower case: `latency`"),
+            ("CONNTIMEO", "lower case: `conntimeo`"),
+            ("latancy", "`latency`"),
+            ("stream_id", "`streamid`"),
+            ("stream", "`streamid`"),
+            ("pasphrase", "`passphrase`"),
+            ("payload", "`payload_size`"),
+            ("zzz", "the keys are mode, streamid, passphrase"),
+        ] {
+            let advice = advise(key);
+            assert!(advice.contains(wanted), "{key}: {advice}");
+        }
+    }
+
+    #[test]
+    fn the_markdown_has_a_row_for_every_key() {
+        let text = options_markdown();
+        assert_eq!(text.lines().count(), OPTIONS.len() + 2);
+        assert!(text.lines().all(|line| line.matches('|').count() == 5), "{text}");
+        assert!(text.contains("| `latency` |  | a whole number from 0 to 60000 (milliseconds) |"));
+    }
 }

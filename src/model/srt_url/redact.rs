@@ -145,8 +145,9 @@ fn redact_user(text: &str) -> String {
     out
 }
 
+/// Letters beyond ASCII belong to words too, or one of them inside a mistyped key would hide the key from us.
 fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+    byte.is_ascii_alphanumeric() || !byte.is_ascii() || matches!(byte, b'_' | b'-')
 }
 
 /// The byte at `at` and how many bytes of the text it takes there: `p`, `%70`, `%2570`, `\u0070`.
@@ -181,3 +182,6 @@ fn hex_byte(bytes: &[u8], at: usize) -> Option<u8> {
     let digit = |i: usize| bytes.get(i).and_then(|b| char::from(*b).to_digit(16));
     u8::try_from(digit(at)? * 16 + digit(at + 1)?).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 use super::SrtMode;
 use super::error::quote;
@@ -18,7 +19,8 @@ pub(super) const PAYLOAD_BYTES_MAX: i64 = 7 * TS_PACKET_BYTES;
 /// Longest name of a network interface, in bytes (Linux: `IFNAMSIZ` without its terminator).
 const DEVICE_LEN_MAX: usize = 15;
 
-/// Highest columns or rows of the FEC filter: libsrt keeps a group's packets in memory.
+/// Most columns or rows of the FEC filter: libsrt keeps the packets of a whole matrix in memory. The least,
+/// 2 columns and 1 or -2 rows, are libsrt 1.5.1's own (found by trying).
 const FEC_SIZE_MAX: i64 = 256;
 
 /// What a value must be.
@@ -83,14 +85,14 @@ impl fmt::Display for Kind {
             Self::Mode => f.write_str("caller, listener or rendezvous"),
             Self::Address => f.write_str("an IP address"),
             Self::Text { min, max } | Self::Secret { min, max } => {
-                write!(f, "text of {min} to {max}")
+                write!(f, "text of {min} to {max} bytes once decoded")
             }
             Self::TsPackets => {
                 write!(f, "a multiple of {TS_PACKET_BYTES} up to {PAYLOAD_BYTES_MAX}")
             }
             Self::Version => f.write_str("an SRT version"),
             Self::PacketFilter => f.write_str(
-                "fec, with cols:1…256, rows:±1…256, layout:even|staircase, arq:always|onreq|never after commas",
+                "fec, with cols:2…256, rows:1…256 or -2…-256, layout:even or staircase, arq:always, onreq or never, after commas",
             ),
             Self::Device => write!(f, "the name of a network interface, up to {DEVICE_LEN_MAX} bytes"),
         }
@@ -200,14 +202,18 @@ fn packet_filter(text: &str) -> bool {
         seen.push(key);
         first
             && match key {
-                "cols" => whole_number(value).is_some_and(|n| (1..=FEC_SIZE_MAX).contains(&n)),
-                // Negative: column-less rows that only keep the layout's shape.
-                "rows" => whole_number(value).is_some_and(|n| (1..=FEC_SIZE_MAX).contains(&n.abs())),
+                "cols" => number_in(value, 2..=FEC_SIZE_MAX),
+                // Negative: only columns are protected, the rows give the layout its height.
+                "rows" => number_in(value, 1..=FEC_SIZE_MAX) || number_in(value, -FEC_SIZE_MAX..=-2),
                 "layout" => matches!(value, "even" | "staircase"),
                 "arq" => matches!(value, "always" | "onreq" | "never"),
                 _ => false,
             }
     })
+}
+
+fn number_in(text: &str, range: RangeInclusive<i64>) -> bool {
+    whole_number(text).is_some_and(|number| range.contains(&number))
 }
 
 fn device(text: &str) -> bool {
