@@ -255,7 +255,8 @@ async fn addresses_that_lead_nowhere_are_refused_in_one_line() {
     let directory = tempfile::tempdir().expect("tempdir");
     let file = directory.path().join("file");
     std::fs::write(&file, b"x").expect("writes");
-    let cases: [(String, fn(&StoreError) -> bool); 8] = [
+    type Check = fn(&StoreError) -> bool;
+    let cases: [(String, Check); 8] = [
         ("postgres://h/db".into(), |e| matches!(e, StoreError::Url { .. })),
         ("data/x.db".into(), |e| matches!(e, StoreError::Url { .. })),
         ("sqlite://".into(), |e| matches!(e, StoreError::Url { .. })),
