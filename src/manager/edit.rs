@@ -167,7 +167,7 @@ impl Task {
             Some(entry) if !entry.has_endpoint(id) => return Err(ManagerError::UnknownEndpoint(id.to_owned())),
             Some(_) => {}
         }
-        self.store.remove_endpoint_row(key, id).await?;
+        self.store.remove_endpoint(key, id).await?;
         let mut directory = self.shared.write();
         if let Some(entry) = directory.entries.get_mut(key) {
             entry.record.endpoints.retain(|endpoint| endpoint.id.as_str() != id);

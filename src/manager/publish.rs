@@ -134,7 +134,7 @@ impl Task {
         let answer = match stream {
             Err(reason) => {
                 tracing::error!(stream = %key, reason, "the stream could not be started");
-                self.ended(&key, generation);
+                self.retire(&key, generation);
                 Err(PublishRefusal::Internal(reason))
             }
             Ok(stream) => match self.shared.write().current(&key, generation) {
@@ -153,12 +153,15 @@ impl Task {
     }
 
     pub(super) fn ended(&mut self, key: &StreamKey, generation: u64) {
-        let mut directory = self.shared.write();
-        if directory.current(key, generation).is_some() {
-            directory.retire(key);
-            drop(directory);
+        if self.retire(key, generation) {
             tracing::info!(stream = %key, "publisher gone");
         }
+    }
+
+    /// Takes this publication off its stream; false when it isn't the stream's current one any more.
+    fn retire(&self, key: &StreamKey, generation: u64) -> bool {
+        let mut directory = self.shared.write();
+        directory.current(key, generation).is_some() && directory.retire(key).is_some()
     }
 
     pub(super) fn stop(&mut self, key: &StreamKey, reply: Reply<bool>) {

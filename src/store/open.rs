@@ -4,6 +4,7 @@
 //! is written (setting the journal mode is a write) before the file has been found to be ours, whole
 //! and not newer than this version.
 
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::str::FromStr as _;
 
@@ -42,6 +43,7 @@ pub(super) async fn open(url: &str) -> Result<SqlitePool, StoreError> {
         inspect(&options, &path).await?;
     } else {
         make_directory(&path)?;
+        make_file(&path)?;
     }
     let options = options
         .create_if_missing(true)
@@ -85,6 +87,13 @@ fn make_directory(path: &Path) -> Result<(), StoreError> {
         path: path.to_owned(),
         reason: format!("its directory {} can't be made: {error}", directory.display()),
     })
+}
+
+/// An empty file that only its owner may read: it is going to hold passphrases. SQLite gives the same
+/// permissions to the log beside it. One that exists keeps what it has.
+fn make_file(path: &Path) -> Result<(), StoreError> {
+    let made = std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    made.map(drop).map_err(|error| StoreError::Open { path: path.to_owned(), reason: error.to_string() })
 }
 
 /// Looks at an existing file without changing it.

@@ -66,7 +66,7 @@ async fn what_was_written_is_there_after_reopening_in_its_order() {
         store.add_endpoint(&record("a", true), &endpoint(id)).await.expect("add");
     }
     store.add_endpoint(&record("implicit", false), &endpoint("z")).await.expect("same id on another stream");
-    store.remove_endpoint(&key("a"), &"m".parse().expect("id")).await.expect("remove");
+    store.remove_endpoint(&key("a"), "m").await.expect("remove");
     // A change of the fields must not touch the endpoints.
     let mut changed = record("a", true);
     changed.fields.insert("description".into(), "d".into());
@@ -79,6 +79,19 @@ async fn what_was_written_is_there_after_reopening_in_its_order() {
     assert_eq!(loaded[0].record, changed);
     assert_eq!(loaded[0].record.endpoints[0].url.as_given(), endpoint("z").url.as_given(), "the secret too");
     assert!(!loaded[1].record.created_by_user);
+}
+
+#[tokio::test]
+async fn nobody_else_may_read_the_passphrases() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (_directory, path) = place();
+    let store = open(&path).await;
+    store.add_endpoint(&record("a", true), &endpoint("e")).await.expect("add");
+    for suffix in ["", "-wal", "-shm"] {
+        let file = path.with_file_name(format!("test.db{suffix}"));
+        let mode = file.metadata().expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+    }
 }
 
 #[tokio::test]
@@ -118,7 +131,7 @@ async fn a_broadcast_nobody_created_goes_with_its_last_endpoint() {
     let store = open(&path).await;
     for (id, created) in [("implicit", false), ("created", true)] {
         store.add_endpoint(&record(id, created), &endpoint("e")).await.expect("add");
-        store.remove_endpoint(&key(id), &"e".parse().expect("id")).await.expect("remove");
+        store.remove_endpoint(&key(id), "e").await.expect("remove");
     }
     let loaded = store.load().await.expect("loads");
     assert_eq!(loaded.iter().map(|stored| stored.record.key.clone()).collect::<Vec<_>>(), [key("created")]);
@@ -179,9 +192,9 @@ async fn rows_that_cannot_be_read_are_kept_and_shown_without_secrets() {
         sqlx::query_scalar("SELECT url FROM endpoints WHERE id = 'old'").fetch_one(&store.pool).await.expect("there");
     assert_eq!(text, "foo://user:secret1@h/x?passphrase=secret2");
     // The broadcast nobody created stays for it, and goes with it.
-    store.remove_endpoint(&key("s"), &"good".parse().expect("id")).await.expect("remove");
+    store.remove_endpoint(&key("s"), "good").await.expect("remove");
     assert_eq!(store.load().await.expect("loads").len(), 1);
-    store.remove_endpoint_row(&key("s"), "old").await.expect("remove");
+    store.remove_endpoint(&key("s"), "old").await.expect("remove");
     assert!(store.load().await.expect("loads").is_empty());
     let left: i64 = sqlx::query_scalar("SELECT count(*) FROM broadcasts").fetch_one(&store.pool).await.expect("count");
     assert_eq!(left, 2, "the unreadable broadcasts are still there");
