@@ -16,7 +16,7 @@ use crate::model::srt_url::SrtUrl;
 const WAIT: Duration = Duration::from_secs(10);
 const DEAD_MS: u64 = 5_000;
 /// Short enough to run into, long enough for a busy machine's database.
-const BOUND: Duration = Duration::from_millis(300);
+const BOUND: Duration = Duration::from_millis(1_000);
 /// Every wait is bounded by [`BOUND`], but where a test says otherwise.
 const BOUNDS: Bounds = Bounds {
     predecessor: BOUND,
