@@ -153,7 +153,7 @@ impl Default for Settings {
             rest: Rest { allow: ["127.0.0.0/8", "::1/128"].map(valid_net).into() },
             stream: Stream { dead_publisher_ms: 5_000, idle_timeout_ms: 30_000 },
             endpoint: Endpoint { retry_min_ms: 1_000, retry_max_ms: 30_000, udp_ports: 0 },
-            log: Log { filter: "info".to_owned(), format: LogFormat::Text },
+            log: Log { filter: "info,actix_server=warn".to_owned(), format: LogFormat::Text },
             apps,
         }
     }

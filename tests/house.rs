@@ -1,0 +1,149 @@
+//! The project's own scripts and flake do what they say.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Seconds a launch text runs; a test source gives 25 pictures in each.
+const LAUNCH_SECONDS: u32 = 2;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn run(program: impl AsRef<Path>, arguments: &[&str]) -> (bool, String) {
+    let path = root().join(program.as_ref());
+    let output = Command::new(&path).args(arguments).env_remove("G_DEBUG").env_remove("GST_DEBUG").output();
+    let Output { status, stdout, stderr } = output.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    (status.success(), format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)))
+}
+
+fn launch_names() -> Vec<String> {
+    let (ok, names) = run("scripts/gst-debug", &[]);
+    assert!(ok, "{names}");
+    names.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn every_output_of_the_flake_evaluates() {
+    let (ok, text) = run("tests/nix-stub/check", &[]);
+    assert!(ok, "{text}");
+}
+
+#[test]
+fn the_scripts_are_clean_to_shellcheck() {
+    let is_shell = |path: &PathBuf| {
+        std::fs::read_to_string(path).is_ok_and(|text| {
+            text.lines().next().is_some_and(|first| first.contains("bash") || first.contains("shellcheck"))
+        })
+    };
+    let scripts: Vec<PathBuf> = std::fs::read_dir(root().join("scripts"))
+        .expect("scripts/")
+        .map(|entry| entry.expect("an entry").path())
+        .chain([root().join(".ci/run"), root().join("tests/nix-stub/check")])
+        .filter(is_shell)
+        .collect();
+    assert!(scripts.len() >= 7, "{scripts:?}");
+    let output = Command::new("shellcheck").current_dir(root()).arg("-x").args(&scripts).output().expect("shellcheck");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn each_launch_text_runs_by_hand_and_data_comes_through() {
+    for name in launch_names() {
+        let receiver = (name == "endpoint").then(|| Receiver::start(LAUNCH_SECONDS));
+        let uri = receiver.as_ref().map(|receiver| format!("uri=srt://127.0.0.1:{}", receiver.port));
+        let seconds = (LAUNCH_SECONDS * if receiver.is_some() { 3 } else { 1 }).to_string();
+        let mut arguments = vec![name.as_str(), "--seconds", &seconds];
+        arguments.extend(uri.as_deref());
+        let (ok, text) = run("scripts/gst-debug", &arguments);
+        if let Some(receiver) = receiver {
+            // It may end with an error when the receiver has seen enough and hangs up.
+            let summary = receiver.finish();
+            assert_eq!(summary["continuity_errors"], 0, "{summary}");
+            assert_eq!(summary["key_frame_first"], true, "{summary}");
+            assert_eq!(summary["tracks"].as_array().map(Vec::len), Some(2), "{summary}");
+        } else {
+            assert!(ok, "{name}: {text}");
+            let buffers = text.matches("last-message = chain").count();
+            assert!(buffers >= 20, "{name}: only {buffers} buffers came through\n{text}");
+        }
+    }
+}
+
+/// `scripts/watch` on a free port.
+struct Receiver {
+    port: u16,
+    child: std::process::Child,
+}
+
+impl Receiver {
+    fn start(seconds: u32) -> Self {
+        let port = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").port();
+        let child = Command::new(root().join("scripts/watch"))
+            .args([&port.to_string(), "--json", "--wait", "20", "--seconds", &seconds.to_string()])
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("scripts/watch");
+        wait_until_bound(port);
+        Self { port, child }
+    }
+
+    fn finish(self) -> serde_json::Value {
+        let output = self.child.wait_with_output().expect("scripts/watch ends");
+        serde_json::from_slice(&output.stdout).expect("its summary")
+    }
+}
+
+/// Waits until somebody has bound a UDP port, as the kernel lists it.
+fn wait_until_bound(port: u16) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let wanted = format!(":{port:04X} ");
+    while std::time::Instant::now() < deadline {
+        let lists = ["/proc/net/udp", "/proc/net/udp6"].map(|list| std::fs::read_to_string(list).unwrap_or_default());
+        if lists.iter().any(|list| list.contains(&wanted)) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    panic!("nobody has bound UDP port {port}");
+}
+
+#[test]
+fn a_property_given_by_hand_takes_the_place_of_the_files_own() {
+    let (ok, text) = run(
+        "scripts/gst-debug",
+        &["endpoint", "--print", "uri=srt://h:1?latency=9", "mux.latency=5", "sink.sync=true"],
+    );
+    assert!(ok, "{text}");
+    for wanted in ["uri=\"srt://h:1?latency=9\"", "latency=\"5\"", "sync=\"true\""] {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    for replaced in ["srt://127.0.0.1:4200", "latency=10000000000", " sync=false"] {
+        assert!(!text.contains(replaced), "{replaced}: {text}");
+    }
+    for (arguments, error) in [
+        (&["nothing"][..], "there is no pipelines/nothing.launch"),
+        (&["endpoint", "colour=3"], "colour: endpoint.launch has no such element or property"),
+        (&["endpoint", "nobody.sync=true"], "nobody.sync: endpoint.launch has no such element or property"),
+        (&["endpoint", "video=av2"], "given av2, wanted h264"),
+    ] {
+        let (ok, text) = run("scripts/gst-debug", arguments);
+        assert!(!ok && text.contains(error), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn what_is_published_is_what_watch_measures() {
+    let receiver = Receiver::start(5);
+    let port = receiver.port.to_string();
+    run("scripts/publish", &["--srt", "--port", &port, "--seconds", "9", "--size", "320x180", "--bitrate", "500"]);
+    let summary = receiver.finish();
+    assert_eq!(summary["continuity_errors"], 0, "{summary}");
+    assert_eq!(summary["key_frame_first"], true, "{summary}");
+    assert_eq!(summary["first"][0], "pat", "{summary}");
+    // Flash and beep begin together in the source; ffmpeg's encoders keep that to a fraction of a frame.
+    let offset = summary["av_offset_ms"].as_f64().expect("flashes and beeps were found");
+    assert!(offset.abs() < 5.0, "{summary}");
+    assert!(summary["av_offset_samples"].as_u64() >= Some(2), "{summary}");
+}
