@@ -147,3 +147,39 @@ fn what_is_published_is_what_watch_measures() {
     assert!(offset.abs() < 5.0, "{summary}");
     assert!(summary["av_offset_samples"].as_u64() >= Some(2), "{summary}");
 }
+
+#[test]
+fn watch_tells_what_is_wrong_with_a_stream() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = |name: &str| directory.path().join(name).to_str().expect("UTF-8").to_owned();
+    let ffmpeg = |arguments: &[&str]| {
+        let output =
+            Command::new("ffmpeg").args(["-loglevel", "error", "-y"]).args(arguments).output().expect("ffmpeg");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let watch = |name: &str| {
+        let (ok, text) = run("scripts/watch", &["--json", &file(name)]);
+        (ok, serde_json::from_str::<serde_json::Value>(text.lines().next().unwrap_or_default()).expect(&text))
+    };
+    let (good, late, torn) = (file("good.ts"), file("late.ts"), file("torn.ts"));
+    let flash = "testsrc2=size=320x180:rate=25,drawbox=w=iw/8:h=ih/8:color=black:t=fill,\
+                 drawbox=w=iw/8:h=ih/8:color=white:t=fill:enable='lt(mod(t,1),0.2)',format=yuv420p";
+    let beep = "aevalsrc=0.5*sin(2*PI*1000*t)*lt(mod(t\\,1)\\,0.2):sample_rate=48000";
+    let codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-c:a", "aac", "-t", "6"];
+    let inputs = ["-f", "lavfi", "-i", flash, "-f", "lavfi", "-i", beep];
+    ffmpeg(&[&inputs[..], &codecs[..], &[&good]].concat());
+    ffmpeg(&["-i", &good, "-itsoffset", "0.12", "-i", &good, "-map", "0:v", "-map", "1:a", "-c", "copy", &late]);
+    // A thousand packets cut out of the middle.
+    let bytes = std::fs::read(&good).expect("good.ts");
+    let middle = bytes.len() / 2 / 188 * 188;
+    std::fs::write(&torn, [&bytes[..middle], &bytes[middle + 188 * 1000..]].concat()).expect("torn.ts");
+
+    let (ok, summary) = watch("good.ts");
+    assert!(ok && summary["av_offset_ms"].as_f64().is_some_and(|offset| offset.abs() < 5.0), "{summary}");
+    // 120 ms, and the 1024 samples that AAC begins before the picture: ffmpeg starts both inputs at zero.
+    let late_ms = 120.0 + 1024.0 / 48.0;
+    let (_, summary) = watch("late.ts");
+    assert!(summary["av_offset_ms"].as_f64().is_some_and(|offset| (offset - late_ms).abs() < 2.0), "{summary}");
+    let (ok, summary) = watch("torn.ts");
+    assert!(!ok && summary["continuity_errors"].as_u64() >= Some(1), "{summary}");
+}
