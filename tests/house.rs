@@ -183,3 +183,60 @@ fn watch_tells_what_is_wrong_with_a_stream() {
     let (ok, summary) = watch("torn.ts");
     assert!(!ok && summary["continuity_errors"].as_u64() >= Some(1), "{summary}");
 }
+
+/// Sources `scripts/lib.sh` with these programs in place of the real ones, and runs `script`.
+fn with_fake_programs(programs: &[(&str, &str)], script: &str) -> (bool, String) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().expect("a directory");
+    for (name, body) in programs {
+        let path = directory.path().join(name);
+        std::fs::write(&path, format!("#!/bin/bash\n{body}\n")).expect("a program");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    }
+    let output = Command::new("/bin/bash")
+        .args(["-euo", "pipefail", "-c", &format!(". {}/scripts/lib.sh; {script}", root().display())])
+        .env("PATH", format!("{}:/usr/bin:/bin", directory.path().display()))
+        .env("CARGO_HOME", directory.path())
+        .output()
+        .expect("bash");
+    (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+#[test]
+fn only_missing_packages_are_installed_and_the_reason_is_said() {
+    let dpkg = ("dpkg-query", "[[ ${!#} == there ]] && echo installed");
+    let apt = ("apt-get", "echo \"APT $*\"");
+    let id = ("id", "echo 0");
+    let (ok, text) = with_fake_programs(&[dpkg, apt, id], "install_packages 'there: why not' 'gone: to test this'");
+    assert!(ok, "{text}");
+    for wanted in
+        ["missing Debian package gone: to test this", "APT update", "APT install -q -y --no-install-recommends gone\n"]
+    {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    assert!(!text.contains("why not"), "{text}");
+
+    let (ok, text) = with_fake_programs(&[dpkg, apt, id], "install_packages 'there: why not'");
+    assert!(ok && text.is_empty(), "nothing is done when nothing is missing: {text}");
+
+    let (ok, text) =
+        with_fake_programs(&[dpkg, ("apt-get", "exit 100"), id], "install_packages 'gone: x'; echo went on");
+    assert!(!ok && !text.contains("went on"), "{text}");
+}
+
+#[test]
+fn a_missing_or_old_rust_is_said_with_what_is_wanted() {
+    let wanted = env!("CARGO_PKG_RUST_VERSION");
+    let rustc = |version: &'static str| ("rustc", version);
+    let cargo = ("cargo", "exit 0");
+    let (ok, text) = with_fake_programs(&[cargo, rustc("echo rustc 1.63.0")], "require_rust; echo went on");
+    assert!(!ok && text.contains(&format!("rustc is 1.63.0, but {wanted} or newer is needed")), "{text}");
+    for new in
+        ["echo rustc 1.99.0", "echo rustc 2.0.0-nightly", concat!("echo rustc ", env!("CARGO_PKG_RUST_VERSION"), ".0")]
+    {
+        let (ok, text) = with_fake_programs(&[cargo, rustc(new)], "require_rust; echo went on");
+        assert!(ok && text == "went on\n", "{new}: {text}");
+    }
+    let (ok, text) = with_fake_programs(&[], "command() { return 1; }; require_rust");
+    assert!(!ok && text.contains("cargo and rustc are missing") && text.contains(wanted), "{text}");
+}
