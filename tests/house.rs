@@ -147,3 +147,96 @@ fn what_is_published_is_what_watch_measures() {
     assert!(offset.abs() < 5.0, "{summary}");
     assert!(summary["av_offset_samples"].as_u64() >= Some(2), "{summary}");
 }
+
+#[test]
+fn watch_tells_what_is_wrong_with_a_stream() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = |name: &str| directory.path().join(name).to_str().expect("UTF-8").to_owned();
+    let ffmpeg = |arguments: &[&str]| {
+        let output =
+            Command::new("ffmpeg").args(["-loglevel", "error", "-y"]).args(arguments).output().expect("ffmpeg");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let watch = |name: &str| {
+        let (ok, text) = run("scripts/watch", &["--json", &file(name)]);
+        (ok, serde_json::from_str::<serde_json::Value>(text.lines().next().unwrap_or_default()).expect(&text))
+    };
+    let (good, late, torn) = (file("good.ts"), file("late.ts"), file("torn.ts"));
+    let flash = "testsrc2=size=320x180:rate=25,drawbox=w=iw/8:h=ih/8:color=black:t=fill,\
+                 drawbox=w=iw/8:h=ih/8:color=white:t=fill:enable='lt(mod(t,1),0.2)',format=yuv420p";
+    let beep = "aevalsrc=0.5*sin(2*PI*1000*t)*lt(mod(t\\,1)\\,0.2):sample_rate=48000";
+    let codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-c:a", "aac", "-t", "6"];
+    let inputs = ["-f", "lavfi", "-i", flash, "-f", "lavfi", "-i", beep];
+    ffmpeg(&[&inputs[..], &codecs[..], &[&good]].concat());
+    ffmpeg(&["-i", &good, "-itsoffset", "0.12", "-i", &good, "-map", "0:v", "-map", "1:a", "-c", "copy", &late]);
+    // A thousand packets cut out of the middle.
+    let bytes = std::fs::read(&good).expect("good.ts");
+    let middle = bytes.len() / 2 / 188 * 188;
+    std::fs::write(&torn, [&bytes[..middle], &bytes[middle + 188 * 1000..]].concat()).expect("torn.ts");
+
+    let (ok, summary) = watch("good.ts");
+    assert!(ok && summary["av_offset_ms"].as_f64().is_some_and(|offset| offset.abs() < 5.0), "{summary}");
+    // 120 ms, and the 1024 samples that AAC begins before the picture: ffmpeg starts both inputs at zero.
+    let late_ms = 120.0 + 1024.0 / 48.0;
+    let (_, summary) = watch("late.ts");
+    assert!(summary["av_offset_ms"].as_f64().is_some_and(|offset| (offset - late_ms).abs() < 2.0), "{summary}");
+    let (ok, summary) = watch("torn.ts");
+    assert!(!ok && summary["continuity_errors"].as_u64() >= Some(1), "{summary}");
+}
+
+/// Sources `scripts/lib.sh` with these programs in place of the real ones, and runs `script`.
+fn with_fake_programs(programs: &[(&str, &str)], script: &str) -> (bool, String) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().expect("a directory");
+    for (name, body) in programs {
+        let path = directory.path().join(name);
+        std::fs::write(&path, format!("#!/bin/bash\n{body}\n")).expect("a program");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    }
+    let output = Command::new("/bin/bash")
+        .args(["-euo", "pipefail", "-c", &format!(". {}/scripts/lib.sh; {script}", root().display())])
+        .env("PATH", format!("{}:/usr/bin:/bin", directory.path().display()))
+        .env("CARGO_HOME", directory.path())
+        .output()
+        .expect("bash");
+    (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+#[test]
+fn only_missing_packages_are_installed_and_the_reason_is_said() {
+    let dpkg = ("dpkg-query", "[[ ${!#} == there ]] && echo installed");
+    let apt = ("apt-get", "echo \"APT $*\"");
+    let id = ("id", "echo 0");
+    let (ok, text) = with_fake_programs(&[dpkg, apt, id], "install_packages 'there: why not' 'gone: to test this'");
+    assert!(ok, "{text}");
+    for wanted in
+        ["missing Debian package gone: to test this", "APT update", "APT install -q -y --no-install-recommends gone\n"]
+    {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    assert!(!text.contains("why not"), "{text}");
+
+    let (ok, text) = with_fake_programs(&[dpkg, apt, id], "install_packages 'there: why not'");
+    assert!(ok && text.is_empty(), "nothing is done when nothing is missing: {text}");
+
+    let (ok, text) =
+        with_fake_programs(&[dpkg, ("apt-get", "exit 100"), id], "install_packages 'gone: x'; echo went on");
+    assert!(!ok && !text.contains("went on"), "{text}");
+}
+
+#[test]
+fn a_missing_or_old_rust_is_said_with_what_is_wanted() {
+    let wanted = env!("CARGO_PKG_RUST_VERSION");
+    let rustc = |version: &'static str| ("rustc", version);
+    let cargo = ("cargo", "exit 0");
+    let (ok, text) = with_fake_programs(&[cargo, rustc("echo rustc 1.63.0")], "require_rust; echo went on");
+    assert!(!ok && text.contains(&format!("rustc is 1.63.0, but {wanted} or newer is needed")), "{text}");
+    for new in
+        ["echo rustc 1.99.0", "echo rustc 2.0.0-nightly", concat!("echo rustc ", env!("CARGO_PKG_RUST_VERSION"), ".0")]
+    {
+        let (ok, text) = with_fake_programs(&[cargo, rustc(new)], "require_rust; echo went on");
+        assert!(ok && text == "went on\n", "{new}: {text}");
+    }
+    let (ok, text) = with_fake_programs(&[], "command() { return 1; }; require_rust");
+    assert!(!ok && text.contains("cargo and rustc are missing") && text.contains(wanted), "{text}");
+}
