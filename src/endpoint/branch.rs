@@ -26,6 +26,8 @@ struct Shared {
     /// Zero of the gate's clock.
     epoch: Instant,
     news: mpsc::Sender<BranchNews>,
+    /// The muxer's pads, to tell it that nothing more comes for now.
+    mux_pads: Mutex<Vec<gst::glib::WeakRef<gst::Pad>>>,
 }
 
 impl Shared {
@@ -35,7 +37,26 @@ impl Shared {
     }
 
     fn admit(&self, unit: Unit) -> Verdict {
-        self.gate().admit(unit, self.epoch.elapsed())
+        let mut gate = self.gate();
+        let was_open = gate.is_open();
+        let verdict = gate.admit(unit, self.epoch.elapsed());
+        let closed_after_ns = if was_open && !gate.is_open() { gate.newest_ns() } else { None };
+        drop(gate);
+        if let Some(newest_ns) = closed_after_ns {
+            self.let_drain(newest_ns);
+        }
+        verdict
+    }
+
+    /// Lets the muxer take up all it has, behind a gate that has just closed: it takes up nothing of one track
+    /// while the other has nothing, so without a gap on each track the rest of the longer one would stay, and
+    /// the gate would never open again.
+    fn let_drain(&self, newest_ns: u64) {
+        let after = gst::ClockTime::from_nseconds(newest_ns + 1);
+        let pads = self.mux_pads.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for pad in pads.iter().filter_map(gst::glib::WeakRef::upgrade) {
+            pad.send_event(gst::event::Gap::new(after, gst::ClockTime::NONE));
+        }
     }
 }
 
@@ -82,7 +103,8 @@ impl Branch {
         sink::configure(&sink, &mux, url, destination);
         strip_stream_header(&mux);
         let (news, receiver) = fanout.subscribe(name);
-        let shared = Arc::new(Shared { gate: Mutex::new(Gate::new()), epoch: Instant::now(), news });
+        let shared =
+            Arc::new(Shared { gate: Mutex::new(Gate::new()), epoch: Instant::now(), news, mux_pads: Mutex::default() });
         // From here on Drop takes back whatever has been done.
         let mut branch = Self { fanout, bin, mux, sink, shared, links: Vec::new() };
         let kinds: Vec<_> = TrackKind::ALL.into_iter().filter(|kind| begun.has(*kind)).collect();
@@ -121,6 +143,7 @@ impl Branch {
         let refused = || FanoutError::Refused(format!("mpegtsmux gave no pad for {kind}"));
         let mux_pad = self.mux.request_pad_simple("sink_%d").ok_or_else(refused)?;
         self.shared.gate().add_track(kind);
+        self.shared.mux_pads.lock().unwrap_or_else(PoisonError::into_inner).push(mux_pad.downgrade());
         watch_consumption(&mux_pad, kind, &self.shared);
         let (chain, list, events) = (Arc::clone(&self.shared), Arc::clone(&self.shared), Arc::clone(&self.shared));
         let codec: Mutex<Option<Codec>> = Mutex::new(None);

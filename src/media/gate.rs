@@ -141,6 +141,11 @@ impl Gate {
         Duration::from_nanos(lag_ns)
     }
 
+    /// The newest unit that was let in, of any track.
+    pub fn newest_ns(&self) -> Option<u64> {
+        self.newest_ns.iter().flatten().copied().max()
+    }
+
     fn track_lag_ns(&self, track: usize) -> Option<u64> {
         let newest = self.newest_ns[track]?;
         Some(newest.saturating_sub(self.consumed_ns[track].unwrap_or(self.floor_ns)))
