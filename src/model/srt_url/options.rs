@@ -269,12 +269,6 @@ mod tests {
     }
 
     #[test]
-    fn the_document_holds_this_table() {
-        let document = include_str!("../../../docs/endpoint-url.md");
-        assert!(document.ends_with(&options_markdown()), "docs/endpoint-url.md must end with:\n{}", options_markdown());
-    }
-
-    #[test]
     fn the_markdown_has_a_row_for_every_key() {
         let text = options_markdown();
         assert_eq!(text.lines().count(), OPTIONS.len() + 2);
