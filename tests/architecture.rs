@@ -23,7 +23,6 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("actix_web", &["api"]),
     ("sqlx", &["store"]),
     ("socket2", &["srt"]),
-    ("figment", &["config"]),
 ];
 
 /// Lines a file may have, its unit tests included.

@@ -24,6 +24,13 @@ fn launch_names() -> Vec<String> {
 }
 
 #[test]
+fn the_document_of_endpoint_urls_holds_the_table_that_the_parser_works_by() {
+    let document = std::fs::read_to_string(root().join("docs/endpoint-url.md")).expect("readable");
+    let table = srt_restream::model::srt_url::options_markdown();
+    assert!(document.ends_with(&table), "docs/endpoint-url.md must end with:\n{table}");
+}
+
+#[test]
 fn every_output_of_the_flake_evaluates() {
     let (ok, text) = run("tests/nix-stub/check", &[]);
     assert!(ok, "{text}");
