@@ -87,7 +87,9 @@ impl Timeline {
             TrackKind::Audio => 1,
         };
         let last = self.last[track];
-        let slot = self.continued(last, dts_ns, arrived_ns).unwrap_or_else(|| self.start_clock(dts_ns, arrived_ns));
+        let other = self.last[1 - track];
+        let slot =
+            self.continued(last, other, dts_ns, arrived_ns).unwrap_or_else(|| self.start_clock(dts_ns, arrived_ns));
         let clock = self.clocks[slot].get_or_insert(Clock { offset_ns: 0, used_ns: 0, generation: 0 });
         clock.used_ns = arrived_ns;
         let mut placed_ns = dts_ns.saturating_add(clock.offset_ns).max(0);
@@ -113,8 +115,17 @@ impl Timeline {
     }
 
     /// The clock that a unit continues: of those it fits, the one that places it nearest to where it is expected.
-    fn continued(&self, last: Option<Last>, dts_ns: i64, arrived_ns: i64) -> Option<usize> {
+    ///
+    /// A step beyond the track's own last unit is none where it ends beside the other track: after a pause of
+    /// the track a demuxer may let go of the last unit before it and the first behind it at the same moment.
+    fn continued(&self, last: Option<Last>, other: Option<Last>, dts_ns: i64, arrived_ns: i64) -> Option<usize> {
         let own = last.is_some();
+        let beside_other = |distance: i64| {
+            let (Some(last), Some(other)) = (last, other) else { return false };
+            let waited_ns = arrived_ns.saturating_sub(other.arrived_ns).max(0);
+            let lead_ns = last.placed_ns.saturating_add(distance).saturating_sub(other.placed_ns);
+            distance > 0 && (-ns(FORWARD_MAX)..=ns(FORWARD_MAX).saturating_add(waited_ns)).contains(&lead_ns)
+        };
         let reference = last.or_else(|| self.newest())?;
         let waited_ns = arrived_ns.saturating_sub(reference.arrived_ns).max(0);
         let (back_ns, forward_ns) =
@@ -124,7 +135,9 @@ impl Timeline {
             .filter_map(|slot| Some((slot, self.clocks[slot]?)))
             .filter(|(_, clock)| arrived_ns.saturating_sub(clock.used_ns) <= ns(CLOCK_KEPT).max(waited_ns))
             .map(|(slot, clock)| (slot, distance(&clock)))
-            .filter(|(_, distance)| (-back_ns..=forward_ns.saturating_add(waited_ns)).contains(distance))
+            .filter(|(_, distance)| {
+                (-back_ns..=forward_ns.saturating_add(waited_ns)).contains(distance) || beside_other(*distance)
+            })
             .min_by_key(|(_, distance)| distance.saturating_abs())
             .map(|(slot, _)| slot)
     }

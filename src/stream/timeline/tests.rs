@@ -145,6 +145,22 @@ fn audio_that_starts_seconds_late_joins_the_same_clock() {
 }
 
 #[test]
+fn sound_that_a_demuxer_holds_back_through_its_pause_comes_back_in_step() {
+    let mut scene = Scene::new();
+    scene.run(0, 50);
+    for frame in 50..175 {
+        scene.unit(Video, frame * 40);
+        scene.now_ns += 40 * MS;
+    }
+    // The last sound before the pause comes with the first one behind it.
+    scene.unit(Audio, 2000);
+    scene.run(7000, 50);
+    scene.assert_rising();
+    assert_eq!(scene.line.jumps(), 0);
+    assert!(scene.last_offsets_ms(50).iter().all(|offset| *offset == 0), "{:?}", scene.last_offsets_ms(50));
+}
+
+#[test]
 fn tracks_on_clocks_of_their_own_run_side_by_side() {
     let mut scene = Scene::new();
     for frame in 0..500 {
