@@ -16,8 +16,13 @@ fn with_pause(kind: Kind, seconds: f64) -> Expected {
     match kind {
         // Audio stops and starts at the borders of PES packets, which hold up to 350 ms of it.
         Kind::Audio => expected.audio_gap_max_ms = seconds * 1000.0 + 700.0,
-        // It comes back with a key frame, which may be a second behind the pause.
-        Kind::Video => expected.video_gap_max_ms = seconds * 1000.0 + 1100.0,
+        // It comes back with a key frame, which may be a second behind the pause. The clock and the tables ride
+        // on the pictures (mpegtsmux writes a PCR only with a packet of its PID) and pause with them.
+        Kind::Video => {
+            expected.video_gap_max_ms = seconds * 1000.0 + 1100.0;
+            expected.pcr_interval_max_ms = expected.video_gap_max_ms;
+            expected.table_interval_max_ms = expected.video_gap_max_ms;
+        }
     }
     expected
 }

@@ -73,7 +73,8 @@ pub fn split_at(bytes: &[u8], seconds: f64) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// Takes one track out between two times (seconds after the first clock sample), at the borders of its PES packets.
-/// Its packets become null packets, and its continuity counters are made whole again.
+/// Its packets become null packets (those with a clock sample keep that and lose their payload), and its
+/// continuity counters are made whole again.
 pub fn pause(bytes: &[u8], kind: Kind, from_s: f64, to_s: f64) -> Vec<u8> {
     let capture = Capture::parse(bytes);
     let start = capture.pcrs.first().expect("a stream has a clock").ticks;
@@ -92,10 +93,18 @@ pub fn pause(bytes: &[u8], kind: Kind, from_s: f64, to_s: f64) -> Vec<u8> {
         }
         let old = packet[3] & 0x0f;
         if drop {
-            counter = counter.or(Some(old));
-            packet[1] = NULL_PID[0];
-            packet[2] = NULL_PID[1];
-            packet[3] = 0x10;
+            let next = *counter.get_or_insert(old);
+            let has_clock = packet[3] & 0x20 != 0 && packet[4] >= 7 && packet[5] & 0x10 != 0;
+            if has_clock {
+                // Adaptation field only; such a packet repeats the counter of the one before it (2.4.3.3).
+                packet[1] &= !0x40;
+                packet[3] = 0x20 | next.wrapping_sub(1) & 0x0f;
+                packet[4] = 183;
+                packet[5] = 0x10;
+                packet[12..].fill(0xff);
+            } else {
+                packet[1..4].copy_from_slice(&[NULL_PID[0], NULL_PID[1], 0x10]);
+            }
         } else if let Some(next) = counter.as_mut() {
             packet[3] = packet[3] & 0xf0 | *next & 0x0f;
             *next = next.wrapping_add(1);
