@@ -8,7 +8,7 @@ use crate::support::process::free_port;
 use crate::support::publisher::Publisher;
 use crate::support::receiver::Receiver;
 use crate::support::sample::{self, Sample};
-use crate::support::service::{Holdings, Service};
+use crate::support::service::{Holdings, Options, Service};
 use crate::support::wait::{LATER, wait_for};
 
 /// Hands that add and remove at the same time.
@@ -16,6 +16,9 @@ const HANDS: usize = 4;
 
 /// Adds, and as many removes, of each hand: 100 in all.
 const ADDS_PER_HAND: usize = 25;
+
+/// Adds before the count begins.
+const WARM_UP_ADDS: usize = 8;
 
 /// Endpoints in the crowd.
 const CROWD: usize = 100;
@@ -44,15 +47,15 @@ fn wait_settled(service: &Service, before: &Holdings) {
 }
 
 /// One hand's work on its own targets: adds and removes in random order.
-fn churn(service: &Service, stream: &str, seed: u64) {
+fn churn(service: &Service, stream: &str, seed: u64, adds_wanted: usize) {
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let receivers: Vec<Receiver> = (0..5).map(|_| Receiver::listen()).collect();
     let mut free: Vec<String> = receivers.iter().map(Receiver::url).collect();
-    free.extend((0..2).map(|_| format!("srt://127.0.0.1:{}", free_port())));
+    free.extend((0..1).map(|_| format!("srt://127.0.0.1:{}", free_port())));
     let mut added: Vec<(String, String)> = Vec::new();
     let mut adds = 0;
-    while adds < ADDS_PER_HAND || !added.is_empty() {
-        if adds < ADDS_PER_HAND && !free.is_empty() && (added.is_empty() || dice.below(5) < 3) {
+    while adds < adds_wanted || !added.is_empty() {
+        if adds < adds_wanted && !free.is_empty() && (added.is_empty() || dice.below(5) < 3) {
             let url = free.swap_remove(dice.below(free.len()));
             added.push((service.api.add_endpoint(stream, &url), url));
             adds += 1;
@@ -73,7 +76,7 @@ fn churn(service: &Service, stream: &str, seed: u64) {
 
 #[test]
 fn a_hundred_endpoints_added_and_removed_in_random_order_leave_nothing_behind() {
-    let service = Service::start();
+    let service = Service::start_with(Options { count_objects: true, ..Options::default() });
     let sample = Sample::of(sample::H264_AAC);
     let stream = "live/test";
     let _publisher = Publisher::rtmp(&service, stream, &sample);
@@ -81,7 +84,7 @@ fn a_hundred_endpoints_added_and_removed_in_random_order_leave_nothing_behind() 
     let id = service.api.add_endpoint(stream, &watched.url());
     watched.wait_seconds(1.0);
     // What is made once for all (shared ports, worker threads) is made before the count.
-    churn(&service, stream, 99);
+    churn(&service, stream, 99, WARM_UP_ADDS);
     wait_for(SETTLED_WITHIN, "the service has calmed down", || {
         let (one, other) = (service.holdings(), {
             watched.wait_more(1.0);
@@ -89,16 +92,21 @@ fn a_hundred_endpoints_added_and_removed_in_random_order_leave_nothing_behind() 
         });
         if one == other { Ok(()) } else { Err(format!("{one:?}")) }
     });
-    let before = service.holdings();
+    let (before, objects) = (service.holdings(), service.objects());
+    assert_eq!(objects.get("GstSRTSink"), Some(&1), "{objects:?}");
 
     std::thread::scope(|scope| {
         for hand in 0..HANDS {
             let service = &service;
-            scope.spawn(move || churn(service, stream, hand as u64 + 1));
+            scope.spawn(move || churn(service, stream, hand as u64 + 1, ADDS_PER_HAND));
         }
     });
 
     wait_settled(&service, &before);
+    wait_for(SETTLED_WITHIN, "GStreamer's objects are those from before", || {
+        let now = service.objects();
+        if now == objects { Ok(()) } else { Err(format!("now {now:?}\nbefore {objects:?}")) }
+    });
     let left: Vec<String> = service.api.endpoints(stream).into_iter().map(|endpoint| endpoint.id).collect();
     assert_eq!(left, [id]);
     let seconds = watched.seconds();

@@ -41,8 +41,8 @@ fn a_second_publisher_of_a_live_stream_is_refused_and_the_first_goes_on() {
 
 #[test]
 fn a_publisher_that_sends_nothing_any_more_is_replaced() {
-    let env = vec![("STREAM__DEAD_PUBLISHER_MS", "1500".to_owned())];
-    let service = Service::start_with(Options { env, ..Options::default() });
+    let settings = vec![("STREAM__DEAD_PUBLISHER_MS", "1500".to_owned())];
+    let service = Service::start_with(Options { settings, ..Options::default() });
     let sample = Sample::of(sample::H264_AAC);
     for (stream, rtmp_first) in [("live/one", true), ("live/two", false)] {
         let publish = |over_rtmp: bool| {

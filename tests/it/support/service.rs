@@ -21,14 +21,26 @@ use super::wait::{SOON, wait_for};
 /// The service promises to stop within this time of a SIGTERM.
 const STOP_MAX: Duration = Duration::from_secs(5);
 
+/// Begins what the leak tracer says of each object.
+const ALIVE: &str = "object-alive, type-name=(string)";
+
 /// Lines of the log that a failed test prints.
 const LOG_TAIL_LINES: usize = 60;
+
+/// GStreamer lists what is alive to its log at SIGUSR1.
+const LEAK_TRACER: [(&str, &str); 3] = [
+    ("GST_TRACERS", "leaks(filters=\"GstElement,GstPad\")"),
+    ("GST_LEAKS_TRACER_SIG", "1"),
+    ("GST_DEBUG", "GST_TRACER:7"),
+];
 
 /// What a test wants different from the ordinary.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// More environment settings, by the name behind `SRT_RESTREAM__`.
-    pub env: Vec<(&'static str, String)>,
+    /// More settings, by the name behind `SRT_RESTREAM__`.
+    pub settings: Vec<(&'static str, String)>,
+    /// Lets GStreamer's leak tracer count elements and pads, for [`Service::objects`].
+    pub count_objects: bool,
     /// Texts that must never be seen in the log or in an answer.
     pub secrets: Vec<String>,
 }
@@ -54,6 +66,9 @@ pub struct Holdings {
     /// UDP sockets.
     pub udp_sockets: usize,
 }
+
+/// GStreamer's elements and pads that are alive, by type.
+pub type Objects = BTreeMap<String, usize>;
 
 /// A running (or stopped) service on its own store.
 #[derive(Debug)]
@@ -98,7 +113,8 @@ impl Service {
             .env("SRT_RESTREAM__RTMP__LISTEN", format!("127.0.0.1:{}", ports.rtmp))
             .env("SRT_RESTREAM__SRT__LISTEN", format!("127.0.0.1:{}", ports.srt))
             .env("SRT_RESTREAM__STORE__URL", format!("sqlite://{}", self.store().display()))
-            .envs(self.options.env.iter().map(|(name, value)| (format!("SRT_RESTREAM__{name}"), value)))
+            .envs(self.options.settings.iter().map(|(name, value)| (format!("SRT_RESTREAM__{name}"), value)))
+            .envs(if self.options.count_objects { LEAK_TRACER.as_slice() } else { &[] }.iter().copied())
             .current_dir(self.dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -204,6 +220,26 @@ impl Service {
             })
             .collect();
         Holdings { threads, fds: links.len(), udp_sockets: links.iter().filter(|link| udp.contains(link)).count() }
+    }
+
+    /// GStreamer's elements and pads that are alive now, as its own leak tracer sees them.
+    pub fn objects(&self) -> Objects {
+        let from = self.log().len();
+        kill(self.pid(), Signal::SIGUSR1).expect("it runs");
+        let mut seen = 0;
+        // The list is written in one go; it is whole when it has stopped growing.
+        wait_for(SOON, "the leak tracer has listed what is alive", || {
+            let now = self.log()[from..].matches(ALIVE).count();
+            let whole = now > 0 && now == seen;
+            seen = now;
+            if whole { Ok(()) } else { Err(format!("{now} so far")) }
+        });
+        let mut objects = Objects::new();
+        for line in self.log()[from..].lines().filter_map(|line| line.split(ALIVE).nth(1)) {
+            let name = line.split([',', ';']).next().unwrap_or_default();
+            *objects.entry(name.to_owned()).or_default() += 1;
+        }
+        objects
     }
 }
 
