@@ -21,11 +21,10 @@ use crate::model::codec::{Begun, Codec, TrackKind};
 /// Running time of the first unit: room for units that come after it and are older.
 const HEADROOM: Duration = Duration::from_secs(10);
 
-/// A track without a unit for this long is silent: muxers stop waiting for it. Shorter than the gate's
-/// patience (800 ms in all), longer than the interleaving of ordinary sources: FFmpeg packs sound into PES of
-/// up to 350 ms (half its default `max_delay`), and a muxer that stops waiting sooner sends it too late for
-/// its decoding time.
-const SILENT_AFTER: Duration = Duration::from_millis(600);
+/// A track without a unit for this long is silent: muxers stop waiting for it. Well below the gate's patience
+/// (800 ms in all), above the interleaving of ordinary sources: FFmpeg packs sound into PES of up to 350 ms
+/// (half its default `max_delay`), and a muxer that stops waiting sooner sends it after its decoding time.
+const SILENT_AFTER: Duration = Duration::from_millis(450);
 
 /// What may wait in front of a tee before whole GOPs are dropped, in bytes. Nothing waits there unless
 /// the process gets no CPU time: the tee never blocks.
