@@ -61,7 +61,7 @@ fn churn(service: &Service, stream: &str, seed: u64, adds_wanted: usize) {
             adds += 1;
         } else {
             let (id, url) = added.swap_remove(dice.below(added.len()));
-            if dice.below(2) == 0 && !url.is_empty() {
+            if dice.below(2) == 0 {
                 // Half of them get as far as their first result.
                 wait_for(LATER, "the endpoint has been tried", || {
                     let status = service.api.endpoint(stream, &id).ok_or("gone")?.status;

@@ -20,5 +20,6 @@ mod publish_srt;
 mod reconnect;
 mod restarts;
 mod second_publisher;
+mod stop;
 mod support;
 mod time_lines;

@@ -64,6 +64,7 @@ fn hevc_and_enhanced_rtmp_reach_an_srt_receiver_unharmed() {
         ("live/hevc-enhanced", sample::H265_AAC, Wrapping::Enhanced),
         ("live/hevc-id-12", sample::H265_AAC, Wrapping::Legacy),
         ("live/avc-enhanced", sample::H264_AAC, Wrapping::Enhanced),
+        ("live/avc-opus", sample::H264_OPUS, Wrapping::Enhanced),
     ];
     let running: Vec<_> = cases
         .into_iter()

@@ -16,8 +16,9 @@ const ODD_AT_S: f64 = 5.0;
 /// How long each receiver is watched: some seconds on both sides.
 const WATCHED_S: f64 = 10.0;
 
-/// Longest hole that a new time base may tear into a track: it is joined by time of arrival.
-const JOINT_MAX_MS: f64 = 1000.0;
+/// Longest hole that a new time base may tear into a track: it is joined by time of arrival, and a stream that is
+/// cut before a key frame has not yet sent the last 0.7 s of its sound.
+const JOINT_MAX_MS: f64 = 1500.0;
 
 /// 1000 seconds.
 const FAR_TICKS: i64 = 1_000_000 * TICKS_PER_MS;

@@ -3,7 +3,11 @@
 //! Written from the FLV and Enhanced RTMP specifications; shares no code with the service. The hard thing:
 //! parameter sets leave the byte stream and go into a configuration record.
 
-use super::ts::{Capture, Codec, Kind, nal_units};
+use super::rtmp_client::{AUDIO, VIDEO};
+use super::ts::{Capture, Codec, Kind, nal_units, sounds};
+
+/// `OpusHead` of RFC 7845, 5.1: version 1, two channels, 312 samples to skip, 48 kHz, no gain, mapping family 0.
+const OPUS_HEAD: &[u8] = b"OpusHead\x01\x02\x38\x01\x80\xbb\x00\x00\x00\x00\x00";
 
 /// How video is wrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +42,7 @@ pub fn tags(capture: &Capture, wrapping: Wrapping) -> Vec<Tag> {
             if out.is_empty() {
                 let record = if hevc { hvcc(&nals) } else { avcc(&nals) };
                 out.push(Tag {
-                    kind: super::rtmp_client::VIDEO,
+                    kind: VIDEO,
                     dts_ms: dts / 90,
                     header: true,
                     body: [video_head(hevc, wrapping, true, 0, 0), record].concat(),
@@ -50,36 +54,22 @@ pub fn tags(capture: &Capture, wrapping: Wrapping) -> Vec<Tag> {
                 body.extend(u32::try_from(nal.len()).expect("small").to_be_bytes());
                 body.extend_from_slice(nal);
             }
-            out.push(Tag { kind: super::rtmp_client::VIDEO, dts_ms: dts / 90, header: false, body });
+            out.push(Tag { kind: VIDEO, dts_ms: dts / 90, header: false, body });
         }
     }
     if let Some(track) = capture.track(Kind::Audio) {
-        assert_eq!(track.codec, Codec::Aac, "only AAC is wrapped here");
-        let mut header = true;
-        for pes in &track.pes {
-            let (mut at, mut pts) = (0, pes.pts.expect("samples carry it"));
-            while at + 7 < pes.data.len() {
-                let b = &pes.data[at..];
-                let len = (usize::from(b[3] & 3) << 11) | usize::from(b[4]) << 3 | usize::from(b[5] >> 5);
-                if header {
-                    out.push(Tag {
-                        kind: super::rtmp_client::AUDIO,
-                        dts_ms: pts / 90,
-                        header,
-                        body: [vec![0xaf, 0], asc(b)].concat(),
-                    });
-                    header = false;
-                }
-                let content = if b[1] & 1 == 0 { 9 } else { 7 };
-                out.push(Tag {
-                    kind: super::rtmp_client::AUDIO,
-                    dts_ms: pts / 90,
-                    header,
-                    body: [&[0xaf, 1], &b[content..len]].concat(),
-                });
-                pts += 1024 * 90_000 / 48_000;
-                at += len;
+        for (n, sound) in sounds(track).into_iter().enumerate() {
+            let dts_ms = sound.pts / 90;
+            let (header, start, frame) = match track.codec {
+                Codec::Aac => (asc(sound.head), &[0xaf, 0][..], &[0xaf, 1][..]),
+                // Enhanced RTMP only: sound format 9, packet type, FourCC.
+                Codec::Opus => (OPUS_HEAD.to_vec(), &b"\x90Opus"[..], &b"\x91Opus"[..]),
+                other => panic!("{other:?} is not wrapped here"),
+            };
+            if n == 0 {
+                out.push(Tag { kind: AUDIO, dts_ms, header: true, body: [start, &header].concat() });
             }
+            out.push(Tag { kind: AUDIO, dts_ms, header: false, body: [frame, sound.content].concat() });
         }
     }
     out.sort_by_key(|tag| tag.dts_ms);

@@ -19,6 +19,8 @@ pub struct Matched {
     pub foreign: usize,
     /// Units of the source between the first and the last match that did not come.
     pub lost: usize,
+    /// How many came before the first lost one.
+    pub lost_after: usize,
     /// Units that came more than once, or before an earlier one of the source.
     pub out_of_order: usize,
     /// Median of received minus sent presentation time, ticks: the clocks' offset as this track shows it.
@@ -89,10 +91,11 @@ impl fmt::Display for Comparison {
         for (name, track) in [("video", &self.video), ("audio", &self.audio)] {
             write!(
                 f,
-                "{name}: {} matched over {:.2} s, {} lost, {} out of order, {} foreign, jitter {:.1} ms; ",
+                "{name}: {} matched over {:.2} s, {} lost (from the {}th), {} out of order, {} foreign, jitter {:.1} ms; ",
                 track.matched,
                 ms(track.span.1 - track.span.0) / 1000.0,
                 track.lost,
+                track.lost_after + 1,
                 track.out_of_order,
                 track.foreign,
                 track.jitter_max_ms
@@ -130,6 +133,7 @@ fn match_units(sent: &[Unit], received: &[Unit]) -> Matched {
     distinct.sort_unstable();
     distinct.dedup();
     out.lost = last - first + 1 - distinct.len();
+    out.lost_after = distinct.windows(2).take_while(|pair| pair[1] == pair[0] + 1).count() + 1;
     out.span = (sent[first].pts, sent[last].pts);
     let mut sorted = offsets.clone();
     sorted.sort_unstable();

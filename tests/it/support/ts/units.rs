@@ -105,6 +105,33 @@ pub fn units(track: &Track) -> (Vec<Unit>, Vec<String>) {
     (out, faults)
 }
 
+/// The audio frames of a track with their presentation times: what a decoder gets, without the transport's framing,
+/// and the framing before it.
+pub fn sounds(track: &Track) -> Vec<Sound<'_>> {
+    let mut out = Vec::new();
+    for pes in &track.pes {
+        let (mut at, mut pts) = (0, pes.pts.unwrap_or(0));
+        while let Some(frame) = frame(track.codec, &pes.data[at..]).filter(|frame| at + frame.len <= pes.data.len()) {
+            let (head, content) = pes.data[at..at + frame.len].split_at(frame.content);
+            out.push(Sound { pts, head, content });
+            pts += frame.samples * 90_000 / frame.rate_hz;
+            at += frame.len;
+        }
+    }
+    out
+}
+
+/// One audio frame in its PES.
+#[derive(Debug)]
+pub struct Sound<'a> {
+    /// Presentation time, 90 kHz ticks.
+    pub pts: i64,
+    /// The framing: an ADTS header, an Opus control header.
+    pub head: &'a [u8],
+    /// What the decoder gets.
+    pub content: &'a [u8],
+}
+
 fn hash_of(parts: &[&[u8]]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for part in parts {
@@ -156,16 +183,7 @@ struct Frame {
 fn frames(codec: Codec, bytes: &[u8], mut pts: i64, packet: usize, out: &mut Vec<Unit>) -> usize {
     let mut at = 0;
     while at < bytes.len() {
-        let frame = match codec {
-            Codec::Aac => adts(&bytes[at..]),
-            Codec::Mpeg => mpeg_audio(&bytes[at..]),
-            Codec::Ac3 => ac3(&bytes[at..]),
-            Codec::Opus => opus(&bytes[at..]),
-            _ => None,
-        };
-        let Some(frame) = frame.filter(|frame| frame.len > frame.content && at + frame.len <= bytes.len()) else {
-            break;
-        };
+        let Some(frame) = frame(codec, &bytes[at..]).filter(|frame| at + frame.len <= bytes.len()) else { break };
         let duration = frame.samples * 90_000 / frame.rate_hz;
         let hash = hash_of(&[&bytes[at + frame.content..at + frame.len]]);
         out.push(Unit { hash, pts, duration: Some(duration), key: true, packet });
@@ -173,6 +191,18 @@ fn frames(codec: Codec, bytes: &[u8], mut pts: i64, packet: usize, out: &mut Vec
         at += frame.len;
     }
     at
+}
+
+/// The frame that begins here; it may be longer than the bytes.
+fn frame(codec: Codec, bytes: &[u8]) -> Option<Frame> {
+    let frame = match codec {
+        Codec::Aac => adts(bytes),
+        Codec::Mpeg => mpeg_audio(bytes),
+        Codec::Ac3 => ac3(bytes),
+        Codec::Opus => opus(bytes),
+        _ => None,
+    };
+    frame.filter(|frame| frame.len > frame.content)
 }
 
 /// ISO/IEC 13818-7, 6.2.
