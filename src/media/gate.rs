@@ -14,8 +14,8 @@ pub const LAG_MAX: Duration = Duration::from_millis(400);
 /// How long it may stay so before the gate closes: a burst of a healthy endpoint drains in a few ms.
 pub const LAG_PATIENCE: Duration = Duration::from_millis(400);
 
-/// Media time at which the gate closes at once. The muxer takes 10 s (`latency` in
-/// `pipelines/endpoint.launch`) before it would block the tee; this stays clear of it.
+/// Media time at which the gate closes at once: what a stuck endpoint may hold in memory. (The muxer itself
+/// never blocks, see `latency` in `pipelines/endpoint.launch`.)
 pub const LAG_LIMIT: Duration = Duration::from_secs(6);
 
 /// What happens to a unit.
