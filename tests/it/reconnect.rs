@@ -5,6 +5,7 @@ use crate::support::publisher::Publisher;
 use crate::support::receiver::Receiver;
 use crate::support::sample::{self, Sample};
 use crate::support::service::{Options, Service};
+use crate::support::ts::{Codec, Expected};
 
 #[test]
 fn a_receiver_that_dies_and_comes_back_is_served_again() {
@@ -42,6 +43,38 @@ fn a_receiver_that_starts_after_its_endpoint_is_found_by_itself() {
     service.api.wait_endpoint(stream, &id, "broadcasting");
     late.wait_seconds(3.0);
     assert_restreamed("a receiver that starts late", &sample, &late, 3.0);
+}
+
+#[test]
+fn a_receiver_that_answers_late_is_served_as_soon_as_it_is_connected() {
+    let service = Service::start();
+    let sample = Sample::of(sample::H264_AAC);
+    let stream = "live/test";
+    let _publisher = Publisher::rtmp(&service, stream, &sample);
+    let (steady, mut late) = (Receiver::listen(), Receiver::prepare(None));
+    service.api.add_endpoint(stream, &steady.url());
+    steady.wait_seconds(1.0);
+    // The caller repeats its handshake for three seconds: this one answers in the middle of the first attempt.
+    let id = service.api.add_endpoint(stream, &late.url());
+    steady.wait_more(1.5);
+    late.start();
+    service.api.wait_endpoint(stream, &id, "broadcasting");
+    steady.wait_more(5.0);
+    let seconds = late.seconds();
+    assert!(seconds >= 3.0, "5 s after it was connected the receiver has {seconds:.1} s of media");
+    assert_eq!(service.api.endpoint(stream, &id).unwrap().status, "broadcasting");
+    // What went in before the connection stood (srtsink tells a failure only when it has something to send) comes
+    // first; the way from there to now is one hole, at the beginning. (The cut may also miss a B-frame.)
+    let mut expected = Expected::new(Some(Codec::H264), Some(Codec::Aac), seconds);
+    let hole_max_ms = 4000.0;
+    expected.video_gap_max_ms = hole_max_ms;
+    expected.audio_gap_max_ms = hole_max_ms;
+    expected.pcr_interval_max_ms = hole_max_ms;
+    expected.table_interval_max_ms = hole_max_ms;
+    let verdict = late.verdict();
+    verdict.assert_healthy("a receiver that answers late", &expected);
+    let holes = verdict.video.unwrap().holes_ms(200.0);
+    assert!(holes.len() <= 1, "holes after so many seconds, of so many milliseconds: {holes:?}");
 }
 
 #[test]

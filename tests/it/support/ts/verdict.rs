@@ -22,6 +22,9 @@ const VIDEO_GAP_MAX_MS: f64 = 60.0;
 /// whole milliseconds on both sides.
 const AUDIO_GAP_MAX_MS: f64 = 2.5;
 
+/// Pictures at the end of a capture whose neighbours may not have come yet.
+const REORDER_MAX: usize = 4;
+
 /// What a good capture must hold.
 #[derive(Debug, Clone)]
 pub struct Expected {
@@ -74,6 +77,18 @@ pub struct TrackFigures {
     pub dts_backward: usize,
     /// Least distance from the clock to the decoding time when its first byte arrives; negative means too late.
     pub margin_min_ms: f64,
+}
+
+impl TrackFigures {
+    /// Holes between pictures, in order of presentation, that are longer than this: after how many seconds, how long.
+    pub fn holes_ms(&self, limit_ms: f64) -> Vec<(f64, f64)> {
+        let mut times: Vec<i64> = self.units.iter().map(|unit| unit.pts).collect();
+        times.sort_unstable();
+        // The last few may still miss a B-frame that has not come.
+        let known = &times[..times.len().saturating_sub(REORDER_MAX)];
+        let holes = known.windows(2).map(|pair| (ms(pair[0] - known[0]) / 1000.0, ms(pair[1] - pair[0])));
+        holes.filter(|(_, hole)| *hole > limit_ms).collect()
+    }
 }
 
 /// How the capture begins.
