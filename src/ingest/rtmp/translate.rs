@@ -149,6 +149,11 @@ impl Translator {
             return self.note(kind, Note::Unsupported(kind, name));
         }
         match packet.kind {
+            PacketKind::Header(header) if header.is_empty() => {
+                // FFmpeg begins AAC that it copies from MPEG-TS like that: the real header comes right before
+                // the first frame.
+                self.unusable_since.get_or_insert(now);
+            }
             PacketKind::Header(header) => match flv::check(&packet.codec, &header) {
                 Ok(()) => self.configure(kind, config(&packet.codec, Some(header)), sink),
                 Err(why) => {

@@ -107,6 +107,15 @@ fn a_header_is_told_again_only_if_it_differs() {
 }
 
 #[test]
+fn an_empty_header_is_no_fault_when_the_real_one_follows() {
+    let mut bench = Bench::new();
+    assert!(bench.tag(Audio, 0, b"\xaf\0").is_empty());
+    assert!(bench.notes().is_empty());
+    assert_eq!(bench.tag(Audio, 0, b"\xaf\0\x12\x10").len(), 1);
+    assert_eq!(bench.tag(Audio, 0, b"\xaf\x01a").len(), 1);
+}
+
+#[test]
 fn frames_wait_for_their_own_codecs_header() {
     let mut bench = Bench::new();
     for _ in 0..3 {
