@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api;
 use crate::config::Settings;
 use crate::endpoint::state::RetryPolicy;
+use crate::ingest::rtmp;
 use crate::ingest::srt::SrtIngest;
 use crate::manager::Manager;
 use crate::store::Store;
@@ -80,7 +81,8 @@ impl App {
         let server_handle = server.handle();
         let mut server = tokio::spawn(server);
         let srt = srt.serve().context("the SRT listener cannot be started")?;
-        // RTMPHERE
+        let rtmp = rtmp::serve(rtmp, manager.clone(), Arc::clone(&settings), shutdown.clone());
+        let rtmp = tokio::spawn(rtmp);
         state.set_ready(true);
         tracing::info!(http = %http_at, rtmp = %rtmp_at, srt = %srt_at, "ready");
 
@@ -100,7 +102,7 @@ impl App {
             // The manager first: it takes no publisher any more and ends those that run.
             manager.shutdown().await;
             shutdown.cancel();
-            drop(rtmp);
+            let _ = rtmp.await;
             let _ = tokio::task::spawn_blocking(move || srt.join()).await;
             server_handle.stop(false).await;
         };

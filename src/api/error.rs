@@ -102,6 +102,7 @@ pub(super) async fn no_such_path() -> HttpResponse {
 mod tests {
     use super::*;
     use crate::model::ids::StreamKey;
+    use crate::store::StoreError;
 
     #[test]
     fn every_refusal_has_its_code_and_text() {
@@ -145,7 +146,7 @@ mod tests {
             (Call::AddEndpoint, ManagerError::ShuttingDown, 503, "the service is shutting down".into()),
             (
                 Call::RemoveEndpoint,
-                ManagerError::Store(sqlx::Error::PoolClosed.into()),
+                ManagerError::Store(StoreError::ReadOnly { path: "t.db".into(), reason: "t".into() }),
                 500,
                 "The change could not be stored; nothing was changed".into(),
             ),

@@ -3,6 +3,7 @@
 //! Owns the life of one endpoint from the moment its stream exists. Knows no HTTP, no store, no publisher.
 
 mod branch;
+mod cause;
 pub mod resolve;
 mod sink;
 pub mod state;

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::branch::{Branch, Destination};
+use super::cause;
 use super::resolve;
 use super::state::{Action, Event, State};
 use super::{EndpointContext, EndpointSnapshot, StreamLink};
@@ -121,7 +122,13 @@ impl Task {
         match &state {
             State::Waiting { attempt, cause, .. } => {
                 if let Action::Wait(delay) = action {
-                    tracing::warn!(attempt, cause, retry_in_ms = delay.as_millis(), "endpoint failed");
+                    let retry_in_ms = delay.as_millis();
+                    // The same failure again is counted (`attempt`), not repeated.
+                    if self.publish.borrow().last_error.as_ref() == Some(cause) {
+                        tracing::debug!(attempt, cause, retry_in_ms, "endpoint failed again");
+                    } else {
+                        tracing::warn!(attempt, cause, retry_in_ms, "endpoint failed");
+                    }
                 }
             }
             _ if state.status() != before => tracing::info!(status = %state.status(), "endpoint"),
@@ -188,7 +195,7 @@ impl Task {
                 () = self.stop.cancelled() => return Event::Stop,
                 news = attempt.news.recv() => return match news {
                     Some(BranchNews::FormatChanged) => Event::Rebuild,
-                    Some(BranchNews::Failed(cause)) => Event::Failed(cause),
+                    Some(BranchNews::Failed(text)) => Event::Failed(cause::of(&text, attempt.connected)),
                     None => Event::Failed("the stream's pipeline has gone".into()),
                 },
                 changed = self.stream.begun.changed() => {

@@ -4,6 +4,7 @@
 //! stay its own.
 
 pub mod elementary;
+pub mod rtmp;
 pub mod srt;
 mod track;
 

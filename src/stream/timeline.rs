@@ -115,7 +115,7 @@ impl Timeline {
     /// The clock that a unit continues: of those it fits, the one that places it nearest to where it is expected.
     fn continued(&self, last: Option<Last>, dts_ns: i64, arrived_ns: i64) -> Option<usize> {
         let own = last.is_some();
-        let Some(reference) = last.or_else(|| self.newest()) else { return None };
+        let reference = last.or_else(|| self.newest())?;
         let waited_ns = arrived_ns.saturating_sub(reference.arrived_ns).max(0);
         let (back_ns, forward_ns) =
             if own { (ns(BACKWARD_MAX), ns(FORWARD_MAX)) } else { (ns(FIRST_SPREAD_MAX), ns(FIRST_SPREAD_MAX)) };

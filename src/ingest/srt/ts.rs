@@ -4,7 +4,6 @@
 //! new pads before it takes the old ones away, and the number in a pad's name tells the generations apart.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -26,7 +25,6 @@ type Tracks = Arc<Mutex<[Option<(Track, String)>; 2]>>;
 pub(super) struct TsIngest {
     pipeline: gst::Pipeline,
     source: gst_app::AppSrc,
-    epoch: Instant,
 }
 
 impl TsIngest {
@@ -51,18 +49,12 @@ impl TsIngest {
             }
         });
         pipeline.set_state(gst::State::Playing)?;
-        Ok(Self { pipeline, source, epoch: Instant::now() })
+        Ok(Self { pipeline, source })
     }
 
     /// Takes a piece of transport stream, of any length.
     pub(super) fn push(&self, bytes: Vec<u8>) {
-        let mut buffer = gst::Buffer::from_mut_slice(bytes);
-        if let Some(buffer) = buffer.get_mut() {
-            // The demuxer relates PCR to arrival.
-            let now_ns = u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX - 1);
-            buffer.set_pts(gst::ClockTime::from_nseconds(now_ns));
-        }
-        if let Err(flow) = self.source.push_buffer(buffer) {
+        if let Err(flow) = self.source.push_buffer(gst::Buffer::from_mut_slice(bytes)) {
             tracing::debug!(?flow, "the demuxer takes nothing more");
         }
     }

@@ -1,0 +1,99 @@
+# shellcheck shell=bash
+# What the scripts share: messages, Debian packages with the reason for each, the Rust toolchain.
+# Sourced, never run. Needs nothing but bash and dpkg.
+# shellcheck disable=SC2034 # the lists are used by the scripts that source this one
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export ROOT
+
+say() { printf '%s\n' "$*" >&2; }
+
+die() {
+  say "$(basename "$0"): $*"
+  exit 2
+}
+
+# The header comment of the running script, without its marks, is its help.
+help_text() { sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$0"; }
+
+# Debian packages and why each is needed, "name: why".
+PACKAGES_BUILD=(
+  'gcc: links the program and compiles the embedded SQLite'
+  'libc6-dev: the C library to link against'
+  'pkg-config: finds GStreamer and libsrt for the build'
+  'libgstreamer1.0-dev: GStreamer core to build against'
+  'libgstreamer-plugins-base1.0-dev: appsrc and appsink to build against'
+  'libsrt-gnutls-dev: libsrt, the same shared library that the srtsink element uses'
+)
+PACKAGES_RUN=(
+  'gstreamer1.0-plugins-base: appsrc, appsink'
+  'gstreamer1.0-plugins-good: parsers for AAC, MP2 and AC-3'
+  'gstreamer1.0-plugins-bad: mpegtsmux, tsdemux, srtsink, parsers for H.264, H.265 and Opus'
+)
+PACKAGES_TEST=(
+  'ffmpeg: publishers and receivers of the tests'
+  'srt-tools: srt-live-transmit, a receiver of the tests'
+  'gstreamer1.0-tools: gst-launch-1.0 for scripts/gst-debug'
+  'gstreamer1.0-plugins-ugly: x264enc for test sources'
+  'gstreamer1.0-libav: avenc_aac for test sources'
+  'python3: scripts/watch measures with it'
+  'nix-bin: evaluates flake.nix'
+  'shellcheck: checks the scripts'
+)
+
+package_is_installed() {
+  [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
+}
+
+as_root() {
+  if [[ $(id -u) -eq 0 ]]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    die "root is needed for: $*"
+  fi
+}
+
+# Installs those of the packages "name: why" that are missing, and says which and why.
+install_packages() {
+  local entry missing=()
+  if ! command -v dpkg-query >/dev/null; then
+    say "This is not Debian, so nothing is installed. What Debian calls these packages is needed:"
+    printf '  %s\n' "$@" >&2
+    return
+  fi
+  for entry in "$@"; do
+    if ! package_is_installed "${entry%%:*}"; then
+      missing+=("${entry%%:*}")
+      say "missing Debian package ${entry}"
+    fi
+  done
+  if ((${#missing[@]} == 0)); then
+    return
+  fi
+  say "installing: ${missing[*]}"
+  as_root apt-get update -q >&2 </dev/null
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" >&2 </dev/null
+}
+
+# Makes sure that cargo and rustc are there and new enough for Cargo.toml's rust-version.
+require_rust() {
+  local wanted found
+  wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml")
+  if ! command -v cargo >/dev/null && [[ -x ${CARGO_HOME:-$HOME/.cargo}/bin/cargo ]]; then
+    PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+  fi
+  if ! command -v cargo >/dev/null || ! command -v rustc >/dev/null; then
+    die "cargo and rustc are missing. Rust $wanted or newer is needed, newer than Debian 12's own: install it by rustup, see https://rustup.rs"
+  fi
+  found=$(rustc --version | cut -d ' ' -f 2)
+  if [[ $(printf '%s\n' "$wanted" "${found%%-*}" | sort -V | head -n 1) != "$wanted" ]]; then
+    die "rustc is $found, but $wanted or newer is needed: rustup update stable"
+  fi
+}
+
+# Stops with the package's name when a program is missing. $1 program, $2 Debian package.
+require_program() {
+  command -v "$1" >/dev/null || die "$1 is missing: apt-get install $2"
+}
