@@ -18,6 +18,7 @@ help_text() { sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$0"; }
 
 # Debian packages and why each is needed, "name: why".
 PACKAGES_BUILD=(
+  'ca-certificates: cargo fetches the crates over TLS'
   'gcc: links the program and compiles the embedded SQLite'
   'libc6-dev: the C library to link against'
   'pkg-config: finds GStreamer and libsrt for the build'

@@ -22,10 +22,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("gstreamer", &["media", "endpoint", "stream", "ingest", "telemetry"]),
     ("actix_web", &["api"]),
     ("sqlx", &["store"]),
-    ("scuffle_flv", &["ingest"]),
-    ("scuffle_amf0", &["ingest"]),
     ("socket2", &["srt"]),
-    ("figment", &["config"]),
 ];
 
 /// Lines a file may have, its unit tests included.

@@ -135,6 +135,26 @@ fn the_example_file_says_the_defaults() {
 }
 
 #[test]
+fn the_readme_lists_every_key_with_its_default() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md");
+    let (_, defaults, _) = run(program(directory().path()).arg("--print-config"));
+    let defaults: toml::Table = defaults.parse().expect("TOML");
+    let listed = |key: &str, value: &toml::Value| {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let row = format!("| `{key}` | `{value}`");
+        assert!(readme.lines().any(|line| line.starts_with(&row)), "the README has no row {row}");
+    };
+    for (name, value) in &defaults {
+        match value {
+            toml::Value::Table(section) => {
+                section.iter().for_each(|(key, value)| listed(&format!("{name}.{key}"), value))
+            }
+            value => listed(name, value),
+        }
+    }
+}
+
+#[test]
 fn the_version_names_gstreamer_and_libsrt_as_found() {
     let (code, stdout, stderr) = run(program(directory().path()).arg("--version"));
     let lines: Vec<_> = stdout.lines().collect();

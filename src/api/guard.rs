@@ -4,6 +4,10 @@
 //! write `X-Forwarded-For`, so only the TCP peer counts. The hard thing: a browser must be able to
 //! read a refusal, so CORS stands outside the filter.
 
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
@@ -17,12 +21,32 @@ use ipnet::IpNet;
 
 use super::ApiState;
 use super::error::ApiError;
-use std::net::IpAddr;
 
 const ALLOWED_METHODS: &str = "GET,POST,HEAD,OPTIONS,PUT,DELETE";
 const ALLOWED_HEADERS: &str = "Accept,Origin,X-Requested-With,Access-Control-Request-Method,Access-Control-Request-Headers,Content-Type,Authorization";
 /// How long a browser may remember a preflight, in seconds.
 const PREFLIGHT_AGE_S: &str = "1800";
+
+/// Refusals are logged at most this often: anybody can cause them.
+const REFUSALS_LOG_EVERY: Duration = Duration::from_millis(10_000);
+
+/// Counts refusals between two lines of the log.
+#[derive(Debug, Default)]
+pub(super) struct Refusals(Mutex<(Option<Instant>, u64)>);
+
+impl Refusals {
+    /// Counts one more; gives the number since the last line when it is time for the next.
+    fn count(&self, now: Instant) -> Option<u64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, count) = &mut *state;
+        *count += 1;
+        if last.is_some_and(|last| now.duration_since(last) < REFUSALS_LOG_EVERY) {
+            return None;
+        }
+        *last = Some(now);
+        Some(std::mem::take(count))
+    }
+}
 
 /// Whether `ip` may ask. `::ffff:192.0.2.1`, which a dual-stack socket reports, is 192.0.2.1.
 fn allowed(allow: &[IpNet], ip: IpAddr) -> bool {
@@ -43,7 +67,12 @@ pub(super) async fn allow_list(
     if passes {
         return Ok(next.call(request).await?.map_into_left_body());
     }
-    tracing::warn!(peer = ?peer.map(|peer| peer.ip()), "a request from outside rest.allow was refused");
+    if let Some(state) = request.app_data::<web::Data<ApiState>>()
+        && let Some(refused) = state.refusals.count(Instant::now())
+    {
+        let peer = peer.map(|peer| peer.ip().to_canonical());
+        tracing::warn!(?peer, refused, "requests from outside rest.allow are refused");
+    }
     let refusal = ApiError::new(StatusCode::FORBIDDEN, "Not allowed IP").error_response();
     Ok(request.into_response(refusal).map_into_right_body())
 }
@@ -73,6 +102,16 @@ pub(super) async fn cors(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flood_of_refusals_is_a_few_lines() {
+        let (refusals, begun) = (Refusals::default(), Instant::now());
+        assert_eq!(refusals.count(begun), Some(1), "the first one at once");
+        for _ in 0..500 {
+            assert_eq!(refusals.count(begun), None);
+        }
+        assert_eq!(refusals.count(begun + REFUSALS_LOG_EVERY), Some(501));
+    }
 
     #[test]
     fn addresses_in_and_out_of_the_list() {

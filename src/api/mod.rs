@@ -66,12 +66,21 @@ pub struct ApiState {
     started: Instant,
     /// Whether every listener is up.
     ready: AtomicBool,
+    /// Keeps the log readable while strangers knock.
+    refusals: guard::Refusals,
 }
 
 impl ApiState {
     /// Not ready yet.
     pub fn new(manager: Manager, settings: Arc<Settings>, ports: Ports) -> Self {
-        Self { manager, settings, ports, started: Instant::now(), ready: AtomicBool::new(false) }
+        Self {
+            manager,
+            settings,
+            ports,
+            started: Instant::now(),
+            ready: AtomicBool::new(false),
+            refusals: guard::Refusals::default(),
+        }
     }
 
     /// What `/health/ready` says from now on: true once every listener is up, false when the service

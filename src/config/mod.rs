@@ -32,6 +32,9 @@ pub const ENV_PREFIX: &str = "SRT_RESTREAM__";
 /// The application that a publisher without one gets, if it is among `apps` and nothing else is configured.
 const DEFAULT_APP_PREFERRED: &str = "LiveApp";
 
+/// The HTTP server tells of its threads at `info`, which nobody needs to know.
+const DEFAULT_FILTER: &str = "info,actix_server=warn";
+
 /// Everything an operator can set. Every field is valid once [`load`] or [`parse`] has returned it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Settings {
@@ -153,7 +156,7 @@ impl Default for Settings {
             rest: Rest { allow: ["127.0.0.0/8", "::1/128"].map(valid_net).into() },
             stream: Stream { dead_publisher_ms: 5_000, idle_timeout_ms: 30_000 },
             endpoint: Endpoint { retry_min_ms: 1_000, retry_max_ms: 30_000, udp_ports: 0 },
-            log: Log { filter: "info".to_owned(), format: LogFormat::Text },
+            log: Log { filter: DEFAULT_FILTER.to_owned(), format: LogFormat::Text },
             apps,
         }
     }

@@ -84,23 +84,27 @@ impl TrackConfig {
                 .build(),
             Self::Mp3 => builder("audio/mpeg").field("mpegversion", 1).build(),
             Self::Ac3 => builder("audio/x-ac3").build(),
-            Self::Opus { head } => {
-                let (channels, rate) = opus_format(head);
-                builder("audio/x-opus")
-                    .field("channels", channels)
-                    .field("rate", rate)
-                    .field("channel-mapping-family", 0)
-                    .field("streamheader", gst::Array::new([data(head)]))
-                    .build()
-            }
+            Self::Opus { head } => opus_caps(head),
         }
     }
 }
 
-/// Channels and input rate of an `OpusHead`, with Opus' own defaults when it is cut short.
-fn opus_format(head: &[u8]) -> (i32, i32) {
-    let channels = head.get(9).copied().filter(|n| (1..=8).contains(n)).unwrap_or(2);
-    (channels.into(), 48_000)
+/// Caps of an `OpusHead` (RFC 7845, section 5.1), with Opus' own defaults when it is cut short.
+fn opus_caps(head: &Bytes) -> gst::Caps {
+    let byte = |at: usize| head.get(at).copied();
+    let channels = byte(9).filter(|n| (1..=8).contains(n)).unwrap_or(2);
+    let builder = gst::Caps::builder("audio/x-opus").field("channels", i32::from(channels)).field("rate", 48_000);
+    // Family 1 (surround) says which stream carries which channel; family 0 needs no table.
+    let table = head.get(21..21 + usize::from(channels));
+    match (byte(18), byte(19), byte(20), table) {
+        (Some(1), Some(streams), Some(coupled), Some(table)) => builder
+            .field("channel-mapping-family", 1)
+            .field("stream-count", i32::from(streams))
+            .field("coupled-count", i32::from(coupled))
+            .field("channel-mapping", gst::Array::new(table.iter().map(|n| i32::from(*n))))
+            .build(),
+        _ => builder.field("channel-mapping-family", 0).build(),
+    }
 }
 
 /// An access unit as the protocol delivered it.
@@ -239,5 +243,31 @@ fn biased(ns: i64) -> gst::ClockTime {
 impl Drop for ElementaryIngest {
     fn drop(&mut self) {
         let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opus_heads_become_caps_with_their_channel_table() {
+        gst::init().expect("GStreamer");
+        let head = |channels: u8, rest: &[u8]| {
+            let fixed = [b"OpusHead".as_slice(), &[1, channels, 0, 0, 0x80, 0xbb, 0, 0, 0, 0]].concat();
+            Bytes::from([fixed.as_slice(), rest].concat())
+        };
+        let family = |head: Bytes| {
+            let caps = TrackConfig::Opus { head }.caps();
+            let structure = caps.structure(0).expect("one").to_owned();
+            (structure.get::<i32>("channels"), structure.get::<i32>("channel-mapping-family"))
+        };
+        assert_eq!(family(head(2, &[0])), (Ok(2), Ok(0)));
+        assert_eq!(family(head(6, &[1, 4, 2, 0, 4, 1, 2, 3, 5])), (Ok(6), Ok(1)));
+        assert_eq!(family(Bytes::new()), (Ok(2), Ok(0)), "cut short");
+        let caps = TrackConfig::Opus { head: head(6, &[1, 4, 2, 0, 4, 1, 2, 3, 5]) }.caps();
+        let structure = caps.structure(0).expect("one");
+        assert_eq!(structure.get::<i32>("stream-count"), Ok(4));
+        assert_eq!(structure.get::<gst::Array>("channel-mapping").expect("table").len(), 6);
     }
 }

@@ -3,15 +3,14 @@
 //! Owns the order of each change: check, write down, show, run. Must not answer before the write.
 //! The hard thing: a record that nobody created is stored exactly while it has an endpoint.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use rand::RngExt as _;
 
 use super::directory::Entry;
-use super::loops::Search;
+use super::loops::way_back;
 use super::merge::{Merged, merge};
-use super::task::{Reply, Task, answer_after};
+use super::task::{Reply, Task};
 use super::view::{BroadcastView, unix_ms};
 use super::{BroadcastChange, Deleted, ENDPOINTS_PER_STREAM_MAX, ManagerError, NewBroadcast};
 use crate::model::broadcast::BroadcastRecord;
@@ -119,7 +118,7 @@ impl Task {
         match (live, self.sessions.get(&key)) {
             (Some(live), Some(session)) => {
                 live.cancel.cancel();
-                answer_after(session.closed.clone(), reply, |in_time| {
+                self.answer_after(session.closed.clone(), reply, |in_time| {
                     Ok(if in_time { Deleted::Stopped } else { Deleted::StillClosing })
                 });
             }
@@ -168,7 +167,7 @@ impl Task {
             Some(entry) if !entry.has_endpoint(id) => return Err(ManagerError::UnknownEndpoint(id.to_owned())),
             Some(_) => {}
         }
-        self.store.remove_endpoint_row(key, id).await?;
+        self.store.remove_endpoint(key, id).await?;
         let mut directory = self.shared.write();
         if let Some(entry) = directory.entries.get_mut(key) {
             entry.record.endpoints.retain(|endpoint| endpoint.id.as_str() != id);
@@ -189,14 +188,8 @@ impl Task {
     }
 
     fn refuse_loop(&self, key: &StreamKey, url: &SrtUrl) -> Result<(), ManagerError> {
-        let streams = Arc::clone(&self.streams);
-        let directory = self.shared.read();
-        let search = Search {
-            directory: &directory,
-            default_app: &self.shared.settings.srt.default_app,
-            dials: &|url, key| streams.feeds_back(url, key),
-        };
-        match search.way_back(key, url) {
+        let way_back = way_back(&self.shared.read(), key, url, |url| self.streams.own_target(url));
+        match way_back {
             None => Ok(()),
             Some(over) if over == *key => Err(ManagerError::FeedsBack(format!("it leads to {key} itself"))),
             Some(over) => Err(ManagerError::FeedsBack(format!("it comes back from {over}"))),

@@ -1,1 +1,180 @@
-//! x
+//! Streams without GStreamer: they remember what they were told.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::streams::{RunningStream, StartError, Streams};
+use crate::endpoint::EndpointSnapshot;
+use crate::model::broadcast::TrackInfo;
+use crate::model::codec::Codec;
+use crate::model::endpoint::{EndpointRecord, EndpointStatus};
+use crate::model::ids::{EndpointId, StreamKey};
+use crate::model::srt_url::SrtUrl;
+use crate::stream::{Input, StreamSnapshot, StreamSpec};
+
+/// What a test can see and set of one stream.
+#[derive(Debug)]
+pub(crate) struct FakeStream {
+    pub(crate) key: StreamKey,
+    /// The token the pipeline would cancel when it fails.
+    pub(crate) publication: CancellationToken,
+    state: Mutex<State>,
+    /// Closing (of an endpoint and of the stream) needs a permit: take them away to make it hang.
+    pub(crate) closes: Arc<Semaphore>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    running: Vec<EndpointRecord>,
+    live: bool,
+    silent_for: Duration,
+    closed: bool,
+}
+
+impl FakeStream {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_live(&self) {
+        self.state().live = true;
+    }
+
+    pub(crate) fn set_silent_for(&self, silence: Duration) {
+        self.state().silent_for = silence;
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
+    /// The endpoints that run, `id url` each, sorted.
+    pub(crate) fn running(&self) -> Vec<String> {
+        let mut running: Vec<String> =
+            self.state().running.iter().map(|e| format!("{} {}", e.id, e.url.as_given())).collect();
+        running.sort();
+        running
+    }
+}
+
+/// The handle the manager gets.
+struct FakeHandle(Arc<FakeStream>);
+
+impl RunningStream for FakeHandle {
+    fn input(&self) -> Input {
+        unreachable!("no test feeds a fake")
+    }
+
+    fn add_endpoint(&self, endpoint: EndpointRecord) {
+        let mut state = self.0.state();
+        assert!(!state.closed, "an endpoint for a closed stream");
+        assert!(state.running.iter().all(|other| other.id != endpoint.id), "{} runs twice", endpoint.id);
+        state.running.push(endpoint);
+    }
+
+    fn remove_endpoint(&self, id: EndpointId) -> BoxFuture<'static, bool> {
+        let stream = Arc::clone(&self.0);
+        Box::pin(async move {
+            let _permit = stream.closes.acquire().await;
+            let mut state = stream.state();
+            let before = state.running.len();
+            state.running.retain(|endpoint| endpoint.id != id);
+            state.running.len() < before
+        })
+    }
+
+    fn snapshot(&self) -> StreamSnapshot {
+        let state = self.0.state();
+        let track = |codec, size, bitrate_bps| TrackInfo { codec, size, audio: None, bitrate_bps };
+        let tracks = match state.live {
+            true => vec![track(Codec::H264, Some((1280, 720)), 2_000_000), track(Codec::Aac, None, 128_000)],
+            false => Vec::new(),
+        };
+        let endpoints = state
+            .running
+            .iter()
+            .map(|endpoint| EndpointSnapshot {
+                id: endpoint.id.clone(),
+                status: if state.live { EndpointStatus::Broadcasting } else { EndpointStatus::Created },
+                last_error: None,
+                attempt: 0,
+                sent_bytes: 0,
+                gate: Default::default(),
+            })
+            .collect();
+        StreamSnapshot { live: state.live, tracks, received_bytes: if state.live { 4711 } else { 0 }, endpoints }
+    }
+
+    fn silent_for(&self) -> Duration {
+        self.0.state().silent_for
+    }
+
+    fn close(&self) -> BoxFuture<'static, ()> {
+        let stream = Arc::clone(&self.0);
+        Box::pin(async move {
+            let _permit = stream.closes.acquire().await;
+            stream.state().closed = true;
+        })
+    }
+}
+
+/// Makes [`FakeStream`]s and keeps them for the test to look at.
+#[derive(Debug)]
+pub(crate) struct FakeStreams {
+    streams: Mutex<Vec<Arc<FakeStream>>>,
+    /// A start needs a permit: take them away to make it hang.
+    pub(crate) starts: Arc<Semaphore>,
+    /// Why starts fail, if they do.
+    pub(crate) failure: Mutex<Option<String>>,
+}
+
+/// More permits than any test uses.
+pub(crate) const FREE: usize = 1_000_000;
+
+impl FakeStreams {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { streams: Mutex::default(), starts: Arc::new(Semaphore::new(FREE)), failure: Mutex::default() })
+    }
+
+    /// Every stream started so far, the last one last.
+    pub(crate) fn all(&self) -> Vec<Arc<FakeStream>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn last(&self) -> Arc<FakeStream> {
+        Arc::clone(self.all().last().expect("a stream was started"))
+    }
+}
+
+/// The trait is on the shared form because a start outlives the call.
+pub(crate) struct Shared(pub(crate) Arc<FakeStreams>);
+
+impl Streams for Shared {
+    fn start(&self, spec: StreamSpec) -> BoxFuture<'static, Result<Arc<dyn RunningStream>, StartError>> {
+        let streams = Arc::clone(&self.0);
+        Box::pin(async move {
+            let _permit = streams.starts.acquire().await;
+            if let Some(why) = streams.failure.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+                return Err(why.into());
+            }
+            let stream = Arc::new(FakeStream {
+                key: spec.key,
+                publication: spec.publication,
+                state: Mutex::new(State { running: spec.endpoints, ..State::default() }),
+                closes: Arc::new(Semaphore::new(FREE)),
+            });
+            streams.streams.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&stream));
+            Ok(Arc::new(FakeHandle(stream)) as Arc<dyn RunningStream>)
+        })
+    }
+
+    /// `srt://127.0.0.1?streamid=app/id` is this server.
+    fn own_target(&self, url: &SrtUrl) -> Option<StreamKey> {
+        let (app, id) = url.streamid.as_deref()?.split_once('/')?;
+        (url.as_given().contains("127.0.0.1")).then_some(StreamKey { app: app.parse().ok()?, id: id.parse().ok()? })
+    }
+}

@@ -11,6 +11,7 @@
 //! meanwhile. So each publication has a task of its own ([`publish`]) and a generation number; news of
 //! an older generation is ignored.
 
+mod bounds;
 mod directory;
 mod edit;
 mod error;
@@ -45,6 +46,7 @@ use crate::stream::StreamContext;
 use directory::{Directory, Entry};
 use task::Command;
 
+pub use bounds::Bounds;
 pub use error::{ManagerError, PublishRefusal};
 pub use merge::WantedEndpoint;
 pub use publish::Publication;
@@ -56,19 +58,6 @@ pub use view::{BroadcastStatus, BroadcastView, EndpointView, LiveView, unix_ms};
 const COMMANDS_MAX: usize = 256;
 /// Endpoints of one stream, readable or not.
 pub const ENDPOINTS_PER_STREAM_MAX: usize = 1_000;
-/// How long a publisher waits for its predecessor's stream to close before its own one starts beside it.
-const PREDECESSOR_WAIT: Duration = Duration::from_millis(5_000);
-/// How long the start of a stream may take before its publisher is told that it failed.
-const STREAM_START_WAIT: Duration = Duration::from_millis(10_000);
-/// How long the close of a stream may take before it is given up (and said so in the log).
-const STREAM_CLOSE_WAIT: Duration = Duration::from_millis(10_000);
-/// How long an answer waits for an endpoint or a stream to be closed.
-const ANSWER_CLOSE_WAIT: Duration = Duration::from_millis(5_000);
-/// How long all streams together may take to close at a shutdown.
-const SHUTDOWN_CLOSE_WAIT: Duration = Duration::from_millis(3_000);
-/// How long the store may take to close at a shutdown.
-const SHUTDOWN_STORE_WAIT: Duration = Duration::from_millis(1_000);
-
 /// What a publisher asks for, already authenticated by its protocol.
 #[derive(Debug, Clone)]
 pub struct PublishRequest {
@@ -134,6 +123,8 @@ struct Shared {
     directory: RwLock<Directory>,
     /// What was asked for at the start.
     settings: Arc<Settings>,
+    /// How long each wait may take.
+    bounds: Bounds,
 }
 
 impl Shared {
@@ -170,10 +161,10 @@ impl Manager {
         store: Store,
         context: Arc<StreamContext>,
     ) -> Result<(Self, JoinHandle<()>), StoreError> {
-        Self::spawn_with(settings, store, Arc::new(streams::Pipelines(context))).await
+        Self::spawn_with(settings, store, Arc::new(streams::Pipelines(context)), Bounds::default()).await
     }
 
-    /// [`Manager::spawn`] over any maker of streams.
+    /// [`Manager::spawn`] over any maker of streams and with other bounds.
     ///
     /// # Errors
     /// When the store can't be read.
@@ -181,6 +172,7 @@ impl Manager {
         settings: Arc<Settings>,
         store: Store,
         streams: Arc<dyn Streams>,
+        bounds: Bounds,
     ) -> Result<(Self, JoinHandle<()>), StoreError> {
         let broadcasts = store.load().await?;
         let endpoints: usize = broadcasts.iter().map(|stored| stored.record.endpoints.len()).sum();
@@ -188,7 +180,7 @@ impl Manager {
         let entries: BTreeMap<StreamKey, Entry> =
             broadcasts.into_iter().map(|stored| (stored.record.key.clone(), Entry::stored(stored))).collect();
         let directory = Directory::new(settings.apps.clone(), entries);
-        let shared = Arc::new(Shared { directory: RwLock::new(directory), settings });
+        let shared = Arc::new(Shared { directory: RwLock::new(directory), settings, bounds });
         let (commands, queue) = mpsc::channel(COMMANDS_MAX);
         // The task holds its own sender only weakly: it must end when nobody can command it any more.
         let task = task::Task::new(Arc::clone(&shared), store, streams, commands.downgrade());

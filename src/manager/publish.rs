@@ -15,8 +15,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::directory::{Entry, Live};
 use super::streams::{RunningStream, Streams};
-use super::task::{Command, Reply, Session, Task, answer_after};
-use super::{PREDECESSOR_WAIT, PublishRefusal, PublishRequest, STREAM_CLOSE_WAIT, STREAM_START_WAIT};
+use super::task::{Command, Reply, Session, Task};
+use super::{Bounds, PublishRefusal, PublishRequest};
 use crate::model::ids::StreamKey;
 use crate::stream::{Input, StreamSpec};
 
@@ -99,6 +99,7 @@ impl Task {
             cancel,
             released,
             closed,
+            bounds: self.shared.bounds,
         };
         tokio::spawn(run.run(spec, reply));
     }
@@ -133,7 +134,7 @@ impl Task {
         let answer = match stream {
             Err(reason) => {
                 tracing::error!(stream = %key, reason, "the stream could not be started");
-                self.ended(&key, generation);
+                self.retire(&key, generation);
                 Err(PublishRefusal::Internal(reason))
             }
             Ok(stream) => match self.shared.write().current(&key, generation) {
@@ -152,12 +153,15 @@ impl Task {
     }
 
     pub(super) fn ended(&mut self, key: &StreamKey, generation: u64) {
-        let mut directory = self.shared.write();
-        if directory.current(key, generation).is_some() {
-            directory.retire(key);
-            drop(directory);
+        if self.retire(key, generation) {
             tracing::info!(stream = %key, "publisher gone");
         }
+    }
+
+    /// Takes this publication off its stream; false when it isn't the stream's current one any more.
+    fn retire(&self, key: &StreamKey, generation: u64) -> bool {
+        let mut directory = self.shared.write();
+        directory.current(key, generation).is_some() && directory.retire(key).is_some()
     }
 
     pub(super) fn stop(&mut self, key: &StreamKey, reply: Reply<bool>) {
@@ -166,7 +170,7 @@ impl Task {
             (Some(live), Some(session)) => {
                 tracing::info!(stream = %key, "publisher stopped on request");
                 live.cancel.cancel();
-                answer_after(session.closed.clone(), reply, |_| true);
+                self.answer_after(session.closed.clone(), reply, |_| true);
             }
             (retired, _) => {
                 let _ = reply.send(retired.is_some());
@@ -193,6 +197,8 @@ struct Run {
     released: CancellationToken,
     /// Cancelled when this task is over, however that comes.
     closed: CancellationToken,
+    /// How long each step may take.
+    bounds: Bounds,
 }
 
 impl Run {
@@ -233,7 +239,7 @@ impl Run {
         tokio::select! {
             () = predecessor.cancelled() => {}
             () = self.cancel.cancelled() => {}
-            () = tokio::time::sleep(PREDECESSOR_WAIT) => {
+            () = tokio::time::sleep(self.bounds.predecessor) => {
                 tracing::error!(stream = %self.key, "the stream before it has not closed in time; starting beside it");
             }
         }
@@ -246,7 +252,7 @@ impl Run {
             return Err("it was ended before it started".into());
         }
         let mut starting = tokio::spawn(self.streams.start(spec));
-        match tokio::time::timeout(STREAM_START_WAIT, &mut starting).await {
+        match tokio::time::timeout(self.bounds.start, &mut starting).await {
             Ok(Ok(Ok(stream))) => Ok(stream),
             Ok(Ok(Err(error))) => Err(error.to_string()),
             Ok(Err(panic)) => Err(format!("its start ended badly: {panic}")),
@@ -257,14 +263,14 @@ impl Run {
                         stream.close().await;
                     }
                 });
-                Err(format!("it did not start within {} ms", STREAM_START_WAIT.as_millis()))
+                Err(format!("it did not start within {} ms", self.bounds.start.as_millis()))
             }
         }
     }
 
     async fn close(&self, stream: Arc<dyn RunningStream>) {
         let closing = tokio::spawn(stream.close());
-        match tokio::time::timeout(STREAM_CLOSE_WAIT, closing).await {
+        match tokio::time::timeout(self.bounds.close, closing).await {
             Ok(Ok(())) => {}
             Ok(Err(panic)) => tracing::error!(stream = %self.key, %panic, "its close ended badly"),
             Err(_) => tracing::error!(stream = %self.key, "the stream did not close in time; it is left behind"),

@@ -21,8 +21,8 @@ pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 pub trait Streams: Send + Sync + 'static {
     /// Starts one. May take its time.
     fn start(&self, spec: StreamSpec) -> BoxFuture<'static, Result<Arc<dyn RunningStream>, StartError>>;
-    /// Whether `url` dials this very server's stream `key`.
-    fn feeds_back(&self, url: &SrtUrl, key: &StreamKey) -> bool;
+    /// The stream of this very server that `url` would publish, as far as that can be said at once.
+    fn own_target(&self, url: &SrtUrl) -> Option<StreamKey>;
 }
 
 /// A started stream. None of its calls but the futures may block.
@@ -59,8 +59,8 @@ impl Streams for Pipelines {
         })
     }
 
-    fn feeds_back(&self, url: &SrtUrl, key: &StreamKey) -> bool {
-        self.0.feeds_back(url, key)
+    fn own_target(&self, url: &SrtUrl) -> Option<StreamKey> {
+        self.0.own_target(url)
     }
 }
 

@@ -15,8 +15,7 @@ use super::publish::Started;
 use super::streams::Streams;
 use super::view::BroadcastView;
 use super::{
-    ANSWER_CLOSE_WAIT, BroadcastChange, Deleted, ManagerError, NewBroadcast, Publication, PublishRefusal,
-    PublishRequest, SHUTDOWN_CLOSE_WAIT, SHUTDOWN_STORE_WAIT, STREAM_CLOSE_WAIT, Shared,
+    BroadcastChange, Deleted, ManagerError, NewBroadcast, Publication, PublishRefusal, PublishRequest, Shared,
 };
 use crate::model::endpoint::EndpointRecord;
 use crate::model::ids::{EndpointId, StreamKey};
@@ -157,7 +156,7 @@ impl Task {
     /// are stopped are closed, or the bound is over.
     fn answer_when_stopped<T: Send + 'static>(&self, key: &StreamKey, reply: Reply<T>, answer: T) {
         match self.reconcile(key) {
-            Some(stopped) => answer_after(stopped, reply, move |_| answer),
+            Some(stopped) => self.answer_after(stopped, reply, move |_| answer),
             None => {
                 let _ = reply.send(answer);
             }
@@ -183,9 +182,10 @@ impl Task {
         let stopped = CancellationToken::new();
         let (guard, commands, key, ids) =
             (stopped.clone().drop_guard(), self.commands.clone(), key.clone(), steps.stop);
+        let bound = self.shared.bounds.close;
         tokio::spawn(async move {
             let closes = ids.iter().map(|id| {
-                let closing = tokio::time::timeout(STREAM_CLOSE_WAIT, stream.remove_endpoint(id.clone()));
+                let closing = tokio::time::timeout(bound, stream.remove_endpoint(id.clone()));
                 let key = &key;
                 async move {
                     if closing.await.is_err() {
@@ -213,27 +213,29 @@ impl Task {
                 }
             }
         }
-        let streams = self.sessions.len();
+        let (streams, bounds) = (self.sessions.len(), self.shared.bounds);
         let closed = join_all(self.sessions.values().map(|session| session.closed.cancelled()));
-        if tokio::time::timeout(SHUTDOWN_CLOSE_WAIT, closed).await.is_err() {
+        if tokio::time::timeout(bounds.shutdown_streams, closed).await.is_err() {
             let open = self.sessions.values().filter(|session| !session.closed.is_cancelled()).count();
             tracing::warn!(streams, open, "not every stream closed in time");
         }
-        if tokio::time::timeout(SHUTDOWN_STORE_WAIT, self.store.clone().close()).await.is_err() {
+        if tokio::time::timeout(bounds.shutdown_store, self.store.clone().close()).await.is_err() {
             tracing::warn!("the store did not close in time; what was answered is on the disk");
         }
         tracing::info!(streams, "manager ended");
     }
-}
 
-/// Answers when `done` is cancelled, or after [`ANSWER_CLOSE_WAIT`]; `answer` is told which.
-pub(super) fn answer_after<T: Send + 'static>(
-    done: CancellationToken,
-    reply: Reply<T>,
-    answer: impl FnOnce(bool) -> T + Send + 'static,
-) {
-    tokio::spawn(async move {
-        let in_time = tokio::time::timeout(ANSWER_CLOSE_WAIT, done.cancelled()).await.is_ok();
-        let _ = reply.send(answer(in_time));
-    });
+    /// Answers when `done` is cancelled or the bound of an answer is over; `answer` is told which.
+    pub(super) fn answer_after<T: Send + 'static>(
+        &self,
+        done: CancellationToken,
+        reply: Reply<T>,
+        answer: impl FnOnce(bool) -> T + Send + 'static,
+    ) {
+        let bound = self.shared.bounds.answer;
+        tokio::spawn(async move {
+            let in_time = tokio::time::timeout(bound, done.cancelled()).await.is_ok();
+            let _ = reply.send(answer(in_time));
+        });
+    }
 }

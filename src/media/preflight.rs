@@ -31,7 +31,7 @@ const GOOD: &str = "gstreamer1.0-plugins-good";
 const BAD: &str = "gstreamer1.0-plugins-bad";
 
 /// Element, plugin and Debian 12's package, as `gst-inspect-1.0` and `dpkg -S` name them.
-const REQUIRED: [(&str, &str, &str); 14] = [
+const REQUIRED: [(&str, &str, &str); 13] = [
     ("capsfilter", "coreelements", CORE),
     ("tee", "coreelements", CORE),
     ("appsrc", "app", BASE),
@@ -43,7 +43,6 @@ const REQUIRED: [(&str, &str, &str); 14] = [
     ("h265parse", "videoparsersbad", BAD),
     ("opusparse", "opusparse", BAD),
     ("tsdemux", "mpegtsdemux", BAD),
-    ("tsparse", "mpegtsdemux", BAD),
     ("mpegtsmux", "mpegtsmux", BAD),
     ("srtsink", "srt", BAD),
 ];
@@ -77,6 +76,26 @@ mod tests {
             let factory = gst::ElementFactory::find(element).expect(element);
             assert_eq!(factory.plugin_name().as_deref(), Some(plugin), "{element}");
         }
+    }
+
+    #[test]
+    fn every_element_of_a_launch_text_is_required() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines");
+        let mut seen = 0;
+        for entry in std::fs::read_dir(directory).expect("pipelines/") {
+            let path = entry.expect("an entry").path();
+            if path.extension().is_none_or(|extension| extension != "launch") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("a launch text");
+            let lines = text.lines().filter(|line| !line.starts_with('#'));
+            let words = lines.flat_map(str::split_whitespace);
+            for element in words.filter(|word| word.chars().all(|c| c.is_ascii_alphanumeric())) {
+                assert!(REQUIRED.iter().any(|(required, ..)| *required == element), "{element} of {}", path.display());
+                seen += 1;
+            }
+        }
+        assert!(seen > 20, "only {seen} elements were looked at");
     }
 
     #[test]

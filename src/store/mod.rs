@@ -17,7 +17,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use crate::model::broadcast::BroadcastRecord;
 use crate::model::endpoint::EndpointRecord;
-use crate::model::ids::{EndpointId, StreamKey};
+use crate::model::ids::StreamKey;
 
 /// How long a statement waits for another process that holds the file, a backup for instance.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(5_000);
@@ -92,7 +92,7 @@ pub enum StoreError {
 pub struct UnreadableEndpoint {
     /// Its id, as stored.
     pub id: String,
-    /// Its URL as far as it holds no secret: the text up to the query.
+    /// Its URL, whatever may be a secret hidden.
     pub shown_url: String,
     /// Why it can't be read.
     pub reason: String,
@@ -183,20 +183,11 @@ impl Store {
     }
 
     /// Removes an endpoint. A broadcast that nobody created goes with its last one, in the same
-    /// transaction.
+    /// transaction. `id` is text because a row of [`StoredBroadcast::unreadable`] may have no valid one.
     ///
     /// # Errors
     /// [`StoreError::Sql`]; nothing is changed then.
-    pub async fn remove_endpoint(&self, key: &StreamKey, id: &EndpointId) -> Result<(), StoreError> {
-        self.remove_endpoint_row(key, id.as_str()).await
-    }
-
-    /// [`Store::remove_endpoint`] for a row of [`StoredBroadcast::unreadable`], whose id may be no
-    /// valid one.
-    ///
-    /// # Errors
-    /// [`StoreError::Sql`]; nothing is changed then.
-    pub async fn remove_endpoint_row(&self, key: &StreamKey, id: &str) -> Result<(), StoreError> {
+    pub async fn remove_endpoint(&self, key: &StreamKey, id: &str) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
         rows::delete_endpoint(&mut transaction, key, id).await?;
         Ok(transaction.commit().await?)

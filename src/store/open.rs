@@ -4,6 +4,7 @@
 //! is written (setting the journal mode is a write) before the file has been found to be ours, whole
 //! and not newer than this version.
 
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::str::FromStr as _;
 
@@ -42,6 +43,7 @@ pub(super) async fn open(url: &str) -> Result<SqlitePool, StoreError> {
         inspect(&options, &path).await?;
     } else {
         make_directory(&path)?;
+        make_file(&path)?;
     }
     let options = options
         .create_if_missing(true)
@@ -87,6 +89,13 @@ fn make_directory(path: &Path) -> Result<(), StoreError> {
     })
 }
 
+/// An empty file that only its owner may read: it is going to hold passphrases. SQLite gives the same
+/// permissions to the log beside it. One that exists keeps what it has.
+fn make_file(path: &Path) -> Result<(), StoreError> {
+    let made = std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    made.map(drop).map_err(|error| StoreError::Open { path: path.to_owned(), reason: error.to_string() })
+}
+
 /// Looks at an existing file without changing it.
 async fn inspect(options: &SqliteConnectOptions, path: &Path) -> Result<(), StoreError> {
     let classified = |error: sqlx::Error| classify(path, &error);
@@ -102,7 +111,9 @@ async fn examine(connection: &mut SqliteConnection, path: &Path) -> Result<(), S
     let check: String =
         sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut *connection).await.map_err(classified)?;
     if check != "ok" {
-        return Err(StoreError::Corrupt { path: path.to_owned(), reason: check });
+        // Its answer is a heading and then a line for each fault; the end of a start is one line.
+        let reason = check.lines().filter(|line| !line.starts_with("***")).collect::<Vec<_>>().join("; ");
+        return Err(StoreError::Corrupt { path: path.to_owned(), reason });
     }
     let id: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await.map_err(classified)?;
     let tables: Vec<String> = sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'")

@@ -14,7 +14,7 @@ use super::{Connection, StoredBroadcast, UnreadableEndpoint};
 use crate::model::broadcast::BroadcastRecord;
 use crate::model::endpoint::EndpointRecord;
 use crate::model::ids::StreamKey;
-use crate::model::srt_url::SrtUrl;
+use crate::model::srt_url::{SrtUrl, redact};
 
 pub(super) async fn load(connection: &mut Connection) -> sqlx::Result<Vec<StoredBroadcast>> {
     let rows = sqlx::query(
@@ -57,7 +57,7 @@ pub(super) async fn load(connection: &mut Connection) -> sqlx::Result<Vec<Stored
                     stream = %broadcast.record.key, endpoint = id, reason,
                     "a stored endpoint can't be read; it stays in the database, unused"
                 );
-                let shown_url = shown(&url);
+                let shown_url = redact(&url);
                 broadcast.unreadable.push(UnreadableEndpoint { id, shown_url, reason });
             }
         }
@@ -90,22 +90,6 @@ fn endpoint(id: &str, url: &str) -> Result<EndpointRecord, String> {
         id: id.parse().map_err(|why| format!("its id {why}"))?,
         url: SrtUrl::parse(url).map_err(|why| why.to_string())?,
     })
-}
-
-/// A URL that can't be parsed can't be searched for its passphrase either: everything where one may
-/// be is left out.
-fn shown(url: &str) -> String {
-    match url.split_once('?') {
-        Some((before, _)) => format!("{}?***", without_userinfo(before)),
-        None => without_userinfo(url),
-    }
-}
-
-fn without_userinfo(text: &str) -> String {
-    match text.rsplit_once('@') {
-        Some((_, host)) => format!("***@{host}"),
-        None => text.to_owned(),
-    }
 }
 
 /// Milliseconds since 1970; a clock before that counts as 1970.

@@ -8,8 +8,9 @@ use std::time::SystemTime;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{BroadcastBody, EndpointDto, REDACTED, StreamInfo, redact_url};
+use super::{BroadcastBody, EndpointDto, REDACTED, StreamInfo};
 use crate::manager::{BroadcastStatus, BroadcastView, LiveView, TYPE_LIVE_STREAM, unix_ms};
+use crate::model::srt_url::redact;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -143,14 +144,14 @@ impl BroadcastDto {
             play_list_item_list: set.play_list_item_list,
             public_stream: set.public_stream.unwrap_or(true),
             is360: set.is360.unwrap_or(false),
-            listener_hook_url: set.listener_hook_url.as_deref().map(redact_url),
+            listener_hook_url: set.listener_hook_url.as_deref().map(redact),
             category: set.category,
             ip_addr: set.ip_addr,
             username: set.username,
             password: set.password.map(|_| REDACTED),
             quality: None,
             speed: 0.0,
-            stream_url: set.stream_url.as_deref().map(redact_url),
+            stream_url: set.stream_url.as_deref().map(redact),
             origin_adress: origin.host.clone(),
             mp4_enabled: set.mp4_enabled.unwrap_or(0),
             webm_enabled: set.webm_enabled.unwrap_or(0),

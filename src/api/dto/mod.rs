@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::manager::{EndpointView, WantedEndpoint};
 
 pub(super) use broadcast::{BroadcastDto, Origin};
-pub(super) use fields::{BroadcastBody, REDACTED, redact_url};
+pub(super) use fields::{BroadcastBody, REDACTED};
 pub(super) use statistics::{AppBroadcastStatistics, BroadcastStatistics, SimpleStat, StreamInfo, Version};
 
 /// The answer to every change. Nulls are written: which of them are null and which empty depends, as

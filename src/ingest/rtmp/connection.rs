@@ -97,6 +97,15 @@ fn loggable(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(LOGGED_NAME_LEN_MAX).collect()
 }
 
+/// What the log is told at the end.
+#[derive(Debug, Default)]
+struct Seen {
+    /// `app/stream`, once it is known.
+    stream: Option<String>,
+    /// It was granted.
+    published: bool,
+}
+
 /// One connection and what drives it.
 struct Driver<'a, G: Gate> {
     /// The peer.
@@ -123,11 +132,14 @@ pub(super) async fn run<G: Gate>(
     let mut random = Box::new([0; RANDOM_LEN]);
     rand::rng().fill_bytes(random.as_mut_slice());
     let mut driver = Driver { socket, peer, session: Session::new(random), gate, shutdown };
-    let mut name = None;
-    let end = driver.serve(place, timing, &mut name).await;
-    match &name {
-        Some(stream) => tracing::info!(%peer, %stream, "RTMP publisher gone: {end}"),
-        None => tracing::info!(%peer, "RTMP connection closed: {end}"),
+    let mut seen = Seen::default();
+    let end = driver.serve(place, timing, &mut seen).await;
+    let stream = seen.stream.as_deref().map(tracing::field::display);
+    // That a publisher has come is told by who admits it.
+    if seen.published {
+        tracing::info!(%peer, stream, "RTMP publisher gone: {end}");
+    } else {
+        tracing::info!(%peer, stream, "RTMP connection closed: {end}");
     }
     match end {
         End::PeerClosed | End::Io(_) | End::WriteTimeout | End::Protocol(_) => {}
@@ -139,8 +151,8 @@ pub(super) async fn run<G: Gate>(
 }
 
 impl<G: Gate> Driver<'_, G> {
-    /// Setup, then media. `name` gets `app/stream` as soon as it is known.
-    async fn serve(&mut self, place: Place, timing: Timing, name: &mut Option<String>) -> End {
+    /// Setup, then media. `seen` is filled on the way.
+    async fn serve(&mut self, place: Place, timing: Timing, seen: &mut Seen) -> End {
         let deadline = Instant::now() + timing.setup;
         if let Err(error) = self.socket.set_nodelay(true) {
             return End::Io(error);
@@ -148,7 +160,7 @@ impl<G: Gate> Driver<'_, G> {
         let shutdown = self.shutdown;
         let setup = async {
             let intent = self.intent().await?;
-            *name = Some(format!("{}/{}", loggable(&intent.app), loggable(&intent.stream.id)));
+            seen.stream = Some(format!("{}/{}", loggable(&intent.app), loggable(&intent.stream.id)));
             self.publish(intent).await
         };
         let publication = tokio::select! {
@@ -161,8 +173,7 @@ impl<G: Gate> Driver<'_, G> {
             },
         };
         drop(place);
-        *name = Some(publication.name());
-        tracing::info!(peer = %self.peer, stream = %publication.name(), "RTMP publisher");
+        *seen = Seen { stream: Some(publication.name()), published: true };
         let end = self.media(&publication, timing.idle).await.unwrap_or_else(|end| end);
         // The stream ends before its publisher is told, so that it can come back at once.
         publication.close().await;

@@ -15,6 +15,8 @@
 mod adapter;
 mod address;
 mod amf0;
+#[cfg(test)]
+mod capture_tests;
 mod chunk;
 mod clock;
 mod command;

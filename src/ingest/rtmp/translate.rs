@@ -27,16 +27,16 @@ pub(super) enum Note {
     #[error("several {0} tracks; only track {1} goes on")]
     OtherTracks(TrackKind, u8),
     /// A tag that can't be read.
-    #[error("a {0} tag can't be read and is left out: {1}")]
+    #[error("a tag of the {0} track can't be read and is left out: {1}")]
     BadTag(TrackKind, FlvError),
     /// A header that can't be used.
-    #[error("a {0} header is left out: {1}")]
+    #[error("a header of the {0} track is left out: {1}")]
     BadHeader(TrackKind, &'static str),
     /// Frames that nobody can decode.
-    #[error("{0} frames before their header are left out")]
+    #[error("frames of the {0} track before their header are left out")]
     NoHeader(TrackKind),
     /// New codec or header in the middle of the stream; told at the 1st, 2nd, 4th, 8th, … time.
-    #[error("the {0} header has changed ({1} times)")]
+    #[error("the {0} track's header has changed ({1} times so far)")]
     Changed(TrackKind, u32),
 }
 
@@ -66,7 +66,7 @@ pub(super) struct Translator {
     video: Track,
     /// The audio track.
     audio: Track,
-    /// When the first tag of a codec that can't be carried came.
+    /// When the first tag came that can't be used: its codec can't be carried, or its header is bent or missing.
     unusable_since: Option<Instant>,
     /// Notes not fetched yet.
     notes: Vec<Note>,
@@ -104,8 +104,8 @@ impl Translator {
         std::mem::take(&mut self.notes)
     }
 
-    /// The codecs, if it is certain that nothing can be carried: no usable track, and the other one
-    /// is not announced, can't be carried either, or has not come for [`UNUSABLE_WAIT`].
+    /// What is wrong, if it is certain that nothing can be carried: no usable track, and each is of a codec
+    /// that can't be carried or not announced, or none has become usable for [`UNUSABLE_WAIT`].
     pub(super) fn unusable(&self, now: Instant) -> Option<String> {
         let since = self.unusable_since?;
         if self.video.config.is_some() || self.audio.config.is_some() {
@@ -117,7 +117,7 @@ impl Translator {
         }
         let codecs: Vec<_> =
             [&self.video, &self.audio].into_iter().filter_map(|track| track.unsupported.as_deref()).collect();
-        Some(codecs.join(" and "))
+        Some(if codecs.is_empty() { "no usable header".to_owned() } else { codecs.join(" and ") })
     }
 
     fn track(&mut self, kind: TrackKind) -> &mut Track {
@@ -151,13 +151,17 @@ impl Translator {
         match packet.kind {
             PacketKind::Header(header) => match flv::check(&packet.codec, &header) {
                 Ok(()) => self.configure(kind, config(&packet.codec, Some(header)), sink),
-                Err(why) => self.note(kind, Note::BadHeader(kind, why)),
+                Err(why) => {
+                    self.unusable_since.get_or_insert(now);
+                    self.note(kind, Note::BadHeader(kind, why));
+                }
             },
             PacketKind::Frame { data, .. } if data.is_empty() => {}
             PacketKind::Frame { key_frame, composition_ms, data } => {
                 // Codecs without a header are configured by their first frame.
                 self.configure(kind, config(&packet.codec, None), sink);
                 if !self.track(kind).config.as_ref().is_some_and(|config| is_of(config, &packet.codec)) {
+                    self.unusable_since.get_or_insert(now);
                     return self.note(kind, Note::NoHeader(kind));
                 }
                 let pts_ns = time_ns + ms_to_ns(composition_ms) + i64::from(packet.offset_ns);

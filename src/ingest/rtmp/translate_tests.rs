@@ -180,4 +180,14 @@ fn a_publisher_of_nothing_usable_is_found_out() {
     bench.tag(Video, 0, av1);
     assert_eq!(bench.translator.unusable(bench.now + Duration::from_millis(4900)), None);
     assert_eq!(bench.translator.unusable(bench.now + Duration::from_secs(5)).as_deref(), Some("av01"));
+
+    // Frames without a header, a header that can't be used.
+    for (kind, body) in [(Video, &b"\x17\x01\0\0\0v"[..]), (Audio, b"\xaf\0\0\0")] {
+        let mut bench = Bench::new();
+        bench.tag(kind, 0, body);
+        assert_eq!(bench.translator.unusable(bench.now), None);
+        assert_eq!(bench.translator.unusable(bench.now + Duration::from_secs(5)).as_deref(), Some("no usable header"));
+        bench.tag(Audio, 0, &[b"\xaf\0", ASC].concat());
+        assert_eq!(bench.translator.unusable(bench.now + Duration::from_secs(5)), None);
+    }
 }

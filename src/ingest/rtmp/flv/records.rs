@@ -76,15 +76,23 @@ fn hvcc(mut rest: &[u8]) -> Option<Result<(), &'static str>> {
     Some(Ok(()))
 }
 
+/// Only what an ADTS header can say passes: the parser behind would drop every frame of anything else, each
+/// with a complaint. That is object types 1 to 4 (5 and 29 are type 2 with an extension) and channel
+/// configurations 1 to 7; 0 stands for a map that ADTS has no place for.
 fn audio_specific_config(header: &[u8]) -> Result<(), &'static str> {
     let [first, second, ..] = header else { return Err("the AudioSpecificConfig is cut off") };
     let object_type = first >> 3;
     let frequency = (first & 0x07) << 1 | second >> 7;
-    match (object_type, frequency) {
-        (0, _) => Err("the AudioSpecificConfig's object type is 0"),
-        (31, _) => Ok(()), // an escape: the frequency stands elsewhere
-        (_, 13 | 14) => Err("the AudioSpecificConfig's sampling frequency is reserved"),
-        (_, 15) if header.len() < 5 => Err("the AudioSpecificConfig is cut off"),
+    // An explicit frequency of 24 bits lies between its index and the channels.
+    let channels = match (frequency, header) {
+        (15, [_, _, _, _, fifth, ..]) => fifth >> 3 & 0x0F,
+        (15, _) => return Err("the AudioSpecificConfig is cut off"),
+        _ => second >> 3 & 0x0F,
+    };
+    match (object_type, frequency, channels) {
+        (0 | 6..=28 | 30.., _, _) => Err("this kind of AAC can't be put into ADTS"),
+        (_, 13 | 14, _) => Err("the AudioSpecificConfig's sampling frequency is reserved"),
+        (_, _, 0 | 8..) => Err("the AudioSpecificConfig's channels can't be put into ADTS"),
         _ => Ok(()),
     }
 }
@@ -120,6 +128,7 @@ mod tests {
             (TagCodec::H265, &hvcc),
             (TagCodec::Aac, b"\x12\x10"),
             (TagCodec::Aac, b"\x11\x90\x56\xe5\0"),
+            (TagCodec::Aac, b"\x2b\x92\x08\0"), // HE-AAC, explicit
             (TagCodec::Opus, opus),
         ] {
             assert_eq!(check(&codec, good), Ok(()), "{codec:?}");
@@ -135,6 +144,10 @@ mod tests {
             (TagCodec::H264, b"\x01\x64\0\x0a\xff\xe0\0"),
             (TagCodec::H265, &[9; 30]),
             (TagCodec::Aac, b"\0\0"),
+            (TagCodec::Aac, b"\xb9\x90"),         // low delay
+            (TagCodec::Aac, b"\x15\x7d"),         // 15 channels
+            (TagCodec::Aac, b"\x12\x00"),         // channels by a map
+            (TagCodec::Aac, b"\x17\x80\x5d\xc0"), // an explicit frequency, cut off
             (TagCodec::Aac, b"\x17\0"),
             (TagCodec::Opus, b"OpusTail\x01\x02\x38\x01\x80\xbb\0\0\0\0\0"),
             (TagCodec::Opus, b"OpusHead\x01\0\x38\x01\x80\xbb\0\0\0\0\0"),

@@ -1,0 +1,79 @@
+# The program, wrapped so that it finds exactly the GStreamer plugins it needs.
+{
+  lib,
+  rustPlatform,
+  pkg-config,
+  makeWrapper,
+  gst_all_1,
+  # The same library that gst-plugins-bad links: the process must hold one copy of it.
+  srt,
+}:
+let
+  manifest = (lib.importTOML ../Cargo.toml).package;
+  plugins = with gst_all_1; [
+    gstreamer # capsfilter, tee
+    gst-plugins-base # appsrc, appsink
+    gst-plugins-good # parsers for AAC, MP2, AC-3
+    gst-plugins-bad # mpegtsmux, tsdemux, srtsink, parsers for H.264, H.265, Opus
+  ];
+  searchPath = lib.makeSearchPathOutput "lib" "lib/gstreamer-1.0";
+  pluginPath = searchPath plugins;
+  # Unit tests also make streams: x264enc, avenc_aac.
+  checkPluginPath = searchPath (
+    plugins
+    ++ [
+      gst_all_1.gst-plugins-ugly
+      gst_all_1.gst-libav
+    ]
+  );
+in
+rustPlatform.buildRustPackage {
+  pname = manifest.name;
+  inherit (manifest) version;
+
+  src = lib.fileset.toSource {
+    root = ../.;
+    fileset = lib.fileset.unions [
+      ../Cargo.toml
+      ../Cargo.lock
+      ../build.rs
+      ../src
+      ../pipelines
+      ../srt-restream.example.toml
+      ../migrations
+      (lib.fileset.maybeMissing ../benches)
+    ];
+  };
+  cargoLock.lockFile = ../Cargo.lock;
+
+  nativeBuildInputs = [
+    pkg-config
+    makeWrapper
+  ];
+  buildInputs = [
+    gst_all_1.gstreamer
+    gst_all_1.gst-plugins-base
+    srt
+  ];
+
+  # The unit tests; the tests with real publishers and receivers (tests/) want ffmpeg, time and ports.
+  cargoTestFlags = [ "--lib" ];
+  preCheck = ''
+    export GST_PLUGIN_SYSTEM_PATH_1_0=${checkPluginPath}
+    export GST_REGISTRY=$TMPDIR/gst-registry.bin
+  '';
+
+  postInstall = ''
+    wrapProgram $out/bin/srt-restream --set GST_PLUGIN_SYSTEM_PATH_1_0 ${pluginPath}
+    install -Dm644 srt-restream.example.toml -t $out/share/doc/srt-restream
+  '';
+
+  passthru = { inherit pluginPath checkPluginPath; };
+
+  meta = {
+    inherit (manifest) description;
+    license = lib.licenses.mit;
+    mainProgram = "srt-restream";
+    platforms = lib.platforms.linux;
+  };
+}

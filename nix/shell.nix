@@ -1,0 +1,37 @@
+# What working on the program needs: the build's inputs, Rust's tools, and the parts that tests and scripts use.
+{
+  mkShell,
+  srt-restream,
+  cargo,
+  rustc,
+  rustfmt,
+  clippy,
+  rust-analyzer,
+  gst_all_1,
+  ffmpeg,
+  srt,
+  curl,
+  python3,
+  shellcheck,
+}:
+mkShell {
+  inputsFrom = [ srt-restream ];
+  packages = [
+    cargo
+    rustc
+    rustfmt
+    clippy
+    rust-analyzer
+    # gst-launch-1.0 and gst-inspect-1.0, for scripts/gst-debug
+    gst_all_1.gstreamer
+    # publishers and receivers: ffmpeg, srt-live-transmit
+    ffmpeg
+    srt
+    curl
+    # scripts/watch
+    python3
+    shellcheck
+  ];
+  # With what test sources need beside the service's own elements.
+  GST_PLUGIN_SYSTEM_PATH_1_0 = srt-restream.checkPluginPath;
+}

@@ -1,0 +1,128 @@
+//! The REST interface through actix's own router, over a manager with fake streams and a real store.
+//! Answers are compared as exact text: the order of the fields is part of the contract.
+
+mod bodies;
+mod broadcasts;
+mod doors;
+mod endpoints;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use actix_web::http::header::HeaderMap;
+use actix_web::{App, test};
+use serde_json::Value;
+
+use super::{ApiState, Ports, configure};
+use crate::config::Settings;
+use crate::manager::fake::{FakeStreams, Shared as Fakes};
+use crate::manager::{Bounds, Manager, Publication, PublishRequest};
+use crate::model::broadcast::PublishType;
+use crate::model::ids::StreamKey;
+use crate::store::Store;
+
+/// A service under test.
+pub(super) struct World {
+    state: Arc<ApiState>,
+    manager: Manager,
+    streams: Arc<FakeStreams>,
+    path: std::path::PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(super) struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    text: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+}
+
+pub(super) const LOCAL: &str = "127.0.0.1:50000";
+pub(super) const BASE: &str = "/live/rest/v2/broadcasts";
+
+impl World {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let path = directory.path().join("test.db");
+        let store = Store::open(&format!("sqlite://{}", path.display())).await.expect("opens");
+        let settings = Arc::new(Settings::default());
+        let streams = FakeStreams::new();
+        let fakes = Arc::new(Fakes(Arc::clone(&streams)));
+        let (manager, _) =
+            Manager::spawn_with(Arc::clone(&settings), store, fakes, Bounds::default()).await.expect("spawns");
+        let ports = Ports { http: 5080, rtmp: 1935, srt: 4200 };
+        let state = Arc::new(ApiState::new(manager.clone(), settings, ports));
+        Self { state, manager, streams, path, _directory: directory }
+    }
+
+    async fn send(&self, request: test::TestRequest) -> Answer {
+        let state = Arc::clone(&self.state);
+        let app = test::init_service(App::new().configure(|config| configure(config, state))).await;
+        let response = test::call_service(&app, request.to_request()).await;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = test::read_body(response).await;
+        Answer { status, headers, text: String::from_utf8(body.to_vec()).expect("UTF-8") }
+    }
+
+    /// From the service's own host.
+    async fn call(&self, method: &str, path: &str, body: Option<&str>) -> Answer {
+        let mut request = request(method, path, LOCAL);
+        if let Some(body) = body {
+            request = request.insert_header(("Content-Type", "application/json")).set_payload(body.to_owned());
+        }
+        self.send(request).await
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.call("GET", path, None).await
+    }
+
+    async fn publish(&self, id: &str) -> Publication {
+        let publication = self
+            .manager
+            .publish(PublishRequest {
+                app: "live".into(),
+                stream: id.into(),
+                publish_type: PublishType::Rtmp,
+                peer: "192.0.2.7:5000".parse().expect("address"),
+                user_agent: Some("FMLE/3.0".into()),
+                meta: vec![("k".into(), "v".into())],
+            })
+            .await;
+        publication.expect("published")
+    }
+}
+
+fn key(id: &str) -> StreamKey {
+    StreamKey { app: "live".parse().expect("app"), id: id.parse().expect("id") }
+}
+
+fn request(method: &str, path: &str, peer: &str) -> test::TestRequest {
+    let peer: SocketAddr = peer.parse().expect("address");
+    test::TestRequest::default()
+        .method(method.parse().expect("method"))
+        .uri(path)
+        .peer_addr(peer)
+        .insert_header(("Host", "stream.example.org:5080"))
+}
+
+/// A Result's exact text.
+fn result(success: bool, message: Option<&str>, data_id: &str) -> String {
+    format!(
+        r#"{{"success":{success},"message":{},"dataId":{},"errorId":0}}"#,
+        Value::from(message),
+        Value::from(data_id)
+    )
+}
+
+/// A refusal's exact text.
+fn refused(message: &str) -> String {
+    result(false, Some(message), "")
+}
