@@ -54,9 +54,8 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let file = Paced::read(&arguments.file)?;
     let ports = PortPool::bind(arguments.ports)?;
-    let mut sockets = (0..arguments.n)
-        .map(|index| connect(&arguments, &ports, index))
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let mut sockets =
+        (0..arguments.n).map(|index| connect(&arguments, &ports, index)).collect::<anyhow::Result<Vec<_>>>()?;
     let mut out = std::io::stdout();
     writeln!(out, "{}", json!({ "connected": sockets.len() }))?;
     out.flush()?;
