@@ -11,6 +11,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use tokio::sync::mpsc;
 
+use super::feed::Feed;
 use super::sink::{self, LinkStats};
 use crate::media::caps::codec_of;
 use crate::media::fanout::{BranchNews, Fanout, FanoutError};
@@ -19,9 +20,11 @@ use crate::media::launch::ENDPOINT;
 use crate::model::codec::{Begun, Codec, TrackKind};
 use crate::model::srt_url::SrtUrl;
 
-/// What the gates of a branch share with its owner.
+/// What the gates of a branch share with its owner. Lock order: feed, then gate.
 #[derive(Debug)]
 struct Shared {
+    /// Behind the gates. It is locked while units go into the muxer, which never blocks: see [`Feed`].
+    feed: Mutex<Feed>,
     gate: Mutex<Gate>,
     /// Zero of the gate's clock.
     epoch: Instant,
@@ -32,6 +35,10 @@ impl Shared {
     fn gate(&self) -> MutexGuard<'_, Gate> {
         // Whatever panicked, a gate that stands is better than an endpoint that takes its siblings along.
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn feed(&self) -> MutexGuard<'_, Feed> {
+        self.feed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn admit(&self, unit: Unit) -> Verdict {
@@ -82,7 +89,8 @@ impl Branch {
         sink::configure(&sink, &mux, url, destination);
         strip_stream_header(&mux);
         let (news, receiver) = fanout.subscribe(name);
-        let shared = Arc::new(Shared { gate: Mutex::new(Gate::new()), epoch: Instant::now(), news });
+        let shared =
+            Arc::new(Shared { feed: Mutex::default(), gate: Mutex::new(Gate::new()), epoch: Instant::now(), news });
         // From here on Drop takes back whatever has been done.
         let mut branch = Self { fanout, bin, mux, sink, shared, links: Vec::new() };
         let kinds: Vec<_> = TrackKind::ALL.into_iter().filter(|kind| begun.has(*kind)).collect();
@@ -126,25 +134,30 @@ impl Branch {
         let codec: Mutex<Option<Codec>> = Mutex::new(None);
         let pad = gst::GhostPad::builder(gst::PadDirection::Sink)
             .name(kind.as_str())
-            .chain_function(move |pad, parent, buffer| {
-                take(&chain, kind, pad, parent, buffer);
+            .chain_function(move |_, _, buffer| {
+                take(&chain, kind, buffer);
                 Ok(gst::FlowSuccess::Ok)
             })
-            .chain_list_function(move |pad, parent, buffers| {
+            .chain_list_function(move |_, _, buffers| {
                 for buffer in buffers.iter_owned() {
-                    take(&list, kind, pad, parent, buffer);
+                    take(&list, kind, buffer);
                 }
                 Ok(gst::FlowSuccess::Ok)
             })
             .event_function(move |pad, parent, event| {
                 if may_pass(&events, &codec, &event) {
-                    gst::Pad::event_default(pad, parent, event);
+                    let mut feed = events.feed();
+                    if !feed.event(kind, &event) {
+                        gst::Pad::event_default(pad, parent, event);
+                    }
                 }
                 // A refused event must not reach the tee either: it would stop the stream's source.
                 true
             })
             .with_target(&mux_pad)?
             .build();
+        let inner = pad.internal().ok_or_else(|| FanoutError::Refused("a ghost pad has no inner side".into()))?;
+        self.shared.feed().add_track(kind, inner);
         pad.set_active(true)?;
         self.bin.add_pad(&pad)?;
         Ok(pad)
@@ -183,33 +196,19 @@ impl Drop for Branch {
 }
 
 /// Lets one unit in, or not. Whatever the muxer answers stays here.
-fn take(shared: &Shared, kind: TrackKind, pad: &gst::GhostPad, parent: Option<&gst::Object>, buffer: gst::Buffer) {
+fn take(shared: &Shared, kind: TrackKind, buffer: gst::Buffer) {
     let key = kind == TrackKind::Audio || !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
     let time_ns = buffer.dts_or_pts().map_or(0, gst::ClockTime::nseconds);
-    let verdict = shared.admit(Unit { kind, key, time_ns });
-    if verdict == Verdict::Drop {
-        return;
-    }
-    if key && kind == TrackKind::Video {
-        announce_key_frame(pad, &buffer);
-    }
-    if gst::ProxyPad::chain_default(pad, parent, buffer).is_err() {
+    let mut feed = shared.feed();
+    let taken = match shared.admit(Unit { kind, key, time_ns }) {
+        // The units before it were let in.
+        Verdict::Drop => feed.flush(),
+        Verdict::Open | Verdict::Pass => feed.push(kind, buffer),
+    };
+    if taken.is_err() {
         // The cause comes by the bus; nothing more goes in.
         shared.gate().lock();
     }
-}
-
-/// Makes the muxer write PAT, PMT and PCR right before this key frame.
-fn announce_key_frame(pad: &gst::GhostPad, buffer: &gst::Buffer) {
-    let Some(target) = pad.target() else { return };
-    let structure = gst::Structure::builder("GstForceKeyUnit")
-        .field("timestamp", buffer.pts())
-        .field("stream-time", buffer.pts())
-        .field("running-time", buffer.pts())
-        .field("all-headers", true)
-        .field("count", 0u32)
-        .build();
-    target.send_event(gst::event::CustomDownstream::new(structure));
 }
 
 /// Which events go in.
