@@ -66,7 +66,6 @@ pub fn set_gstreamer_thresholds() {
     if gst_debug_is_set() {
         return;
     }
-    gst::log::set_active(true);
     gst::log::set_default_threshold(DebugLevel::Error);
     for category in WARNING_CATEGORIES {
         gst::log::set_threshold_for_name(category, DebugLevel::Warning);
