@@ -209,3 +209,25 @@ async fn a_dead_endpoint_says_why_and_is_tried_again() {
     }
     stream.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_serialized_query_is_not_held_by_an_endpoint_that_takes_nothing() {
+    let context = context();
+    let stream = stream(&context).await;
+    let _source = Source::start(&stream.input());
+    // Nobody answers here, and for long: its muxer is stuck in srtsink with units behind.
+    let dead = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("port");
+    let url = format!("srt://{}?connect_timeout=60000", dead.local_addr().expect("bound"));
+    stream.add_endpoint(EndpointRecord { id: EndpointId::generate(), url: url.parse().expect("URL") });
+    let begin = Instant::now();
+    while stream.snapshot().endpoints[0].gate.dropped_units == 0 {
+        assert!(begin.elapsed() < WAIT, "its gate never closed");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for kind in TrackKind::ALL {
+        let pad = stream.0.fanout.source(kind).static_pad("src").expect("pad");
+        let asked = tokio::task::spawn_blocking(move || pad.peer_query(&mut gst::query::Allocation::new(None, false)));
+        tokio::time::timeout(WAIT, asked).await.expect("answered at once").expect("no panic");
+    }
+    stream.close().await;
+}
