@@ -4,7 +4,6 @@
 
 mod branch;
 mod cause;
-mod feed;
 pub mod resolve;
 mod sink;
 pub mod state;
