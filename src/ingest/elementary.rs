@@ -139,13 +139,6 @@ pub struct ElementaryIngest {
     ways: Mutex<[Option<Way>; 2]>,
 }
 
-fn slot(kind: TrackKind) -> usize {
-    match kind {
-        TrackKind::Video => 0,
-        TrackKind::Audio => 1,
-    }
-}
-
 impl ElementaryIngest {
     /// Starts an empty pipeline; tracks join as they are configured.
     ///
@@ -170,7 +163,7 @@ impl ElementaryIngest {
     pub fn configure(&self, config: TrackConfig) -> Result<(), IngestError> {
         let codec = config.codec();
         let mut ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
-        let way = &mut ways[slot(codec.kind())];
+        let way = &mut ways[codec.kind().index()];
         match way {
             Some(way) if way.config == config => return Ok(()),
             Some(way) if way.track.codec == codec => {
@@ -211,7 +204,7 @@ impl ElementaryIngest {
     /// Takes a unit; one of a track that was never configured is dropped. Never blocks.
     pub fn push(&self, unit: SourceUnit) {
         let ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(way) = &ways[slot(unit.kind)] else { return };
+        let Some(way) = &ways[unit.kind.index()] else { return };
         let mut buffer = gst::Buffer::from_slice(unit.data);
         if let Some(buffer) = buffer.get_mut() {
             buffer.set_dts(biased(unit.dts_ns));

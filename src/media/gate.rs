@@ -81,13 +81,6 @@ pub struct Gate {
     counters: GateCounters,
 }
 
-fn index(kind: TrackKind) -> usize {
-    match kind {
-        TrackKind::Video => 0,
-        TrackKind::Audio => 1,
-    }
-}
-
 impl Default for Gate {
     fn default() -> Self {
         Self::new()
@@ -185,14 +178,14 @@ impl Gate {
             Verdict::Pass => {}
         }
         self.counters.passed_units += 1;
-        let newest = &mut self.newest_ns[index(unit.kind)];
+        let newest = &mut self.newest_ns[unit.kind.index()];
         *newest = Some(newest.map_or(unit.time_ns, |n| n.max(unit.time_ns)));
         verdict
     }
 
     /// The muxer took up a unit (or a gap) of this track.
     pub fn consumed(&mut self, kind: TrackKind, time_ns: u64) {
-        let consumed = &mut self.consumed_ns[index(kind)];
+        let consumed = &mut self.consumed_ns[kind.index()];
         *consumed = Some(consumed.map_or(time_ns, |c| c.max(time_ns)));
     }
 

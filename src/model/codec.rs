@@ -15,6 +15,14 @@ impl TrackKind {
     /// Both kinds, video first.
     pub const ALL: [Self; 2] = [Self::Video, Self::Audio];
 
+    /// Its place in an array by track: video 0, audio 1.
+    pub fn index(self) -> usize {
+        match self {
+            Self::Video => 0,
+            Self::Audio => 1,
+        }
+    }
+
     /// `video` or `audio`: element names and log fields.
     pub fn as_str(self) -> &'static str {
         match self {

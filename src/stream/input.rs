@@ -49,13 +49,6 @@ pub struct AccessUnit {
     pub pts_ns: i64,
 }
 
-fn slot(kind: TrackKind) -> usize {
-    match kind {
-        TrackKind::Video => 0,
-        TrackKind::Audio => 1,
-    }
-}
-
 /// One track as it runs.
 #[derive(Debug, Default)]
 struct Track {
@@ -107,20 +100,20 @@ impl Input {
     /// Announces a track that has not sent anything yet: the stream waits for it a little
     /// ([`SETTLE_MAX`]) before endpoints connect, so that their first programme table names it.
     pub fn expect(&self, kind: TrackKind) {
-        self.state().tracks[slot(kind)].expected = true;
+        self.state().tracks[kind.index()].expected = true;
     }
 
     /// Takes back an announcement (a codec nobody can carry).
     pub fn expect_no_more(&self, kind: TrackKind) {
         let mut state = self.state();
-        state.tracks[slot(kind)].expected = false;
+        state.tracks[kind.index()].expected = false;
         self.publish_begun(&state, self.0.epoch.elapsed());
     }
 
     /// Sets a track's format: parsed caps as `pipelines/parse-*.launch` pin them. Ignored when unchanged.
     pub fn set_caps(&self, kind: TrackKind, new: &gst::Caps) {
         let mut state = self.state();
-        let track = &mut state.tracks[slot(kind)];
+        let track = &mut state.tracks[kind.index()];
         if track.caps.as_deref() == Some(new.as_ref()) {
             return;
         }
@@ -135,7 +128,7 @@ impl Input {
         let now = self.0.epoch.elapsed();
         let mut state = self.state();
         state.first_arrival.get_or_insert(now);
-        let track = &mut state.tracks[slot(kind)];
+        let track = &mut state.tracks[kind.index()];
         if track.caps.is_none() {
             return;
         }
@@ -181,7 +174,7 @@ impl Input {
     fn fill_silence(&self, state: &State, pushed: TrackKind, dts_ns: u64, now: Duration) {
         for kind in TrackKind::ALL {
             let silent = kind != pushed
-                && state.tracks[slot(kind)].last_arrival.is_some_and(|last| now.saturating_sub(last) > SILENT_AFTER);
+                && state.tracks[kind.index()].last_arrival.is_some_and(|last| now.saturating_sub(last) > SILENT_AFTER);
             if silent {
                 let gap = gst::event::Gap::new(gst::ClockTime::from_nseconds(dts_ns), gst::ClockTime::NONE);
                 self.0.fanout.source(kind).send_event(gap);

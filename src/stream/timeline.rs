@@ -82,10 +82,7 @@ impl Timeline {
     /// `arrived_ns` is the running time at which it came (it must leave room below for a first unit
     /// that is older than the one which set the clock).
     pub fn place(&mut self, kind: TrackKind, dts_ns: i64, pts_ns: i64, arrived_ns: i64) -> Placed {
-        let track = match kind {
-            TrackKind::Video => 0,
-            TrackKind::Audio => 1,
-        };
+        let track = kind.index();
         let last = self.last[track];
         let other = self.last[1 - track];
         let slot =

@@ -13,7 +13,6 @@ use crate::ingest::IngestError;
 use crate::ingest::track::Track;
 use crate::media::caps::codec_of;
 use crate::media::launch::INGEST_TS;
-use crate::model::codec::TrackKind;
 use crate::model::ids::StreamKey;
 use crate::stream::Input;
 
@@ -75,13 +74,6 @@ impl Drop for TsIngest {
     }
 }
 
-fn slot(kind: TrackKind) -> usize {
-    match kind {
-        TrackKind::Video => 0,
-        TrackKind::Audio => 1,
-    }
-}
-
 /// The generation in a demuxer pad's name: `video_0_00100` is generation 0, PID 0x100.
 fn generation(pad: &gst::Pad) -> String {
     pad.name().split('_').nth(1).unwrap_or_default().to_owned()
@@ -97,7 +89,7 @@ fn add(pipeline: &gst::Pipeline, pad: &gst::Pad, tracks: &Tracks, input: &Input)
     };
     let kind = codec.kind();
     let mut tracks = tracks.lock().unwrap_or_else(PoisonError::into_inner);
-    let slot = &mut tracks[slot(kind)];
+    let slot = &mut tracks[kind.index()];
     let generation = generation(pad);
     match slot {
         Some((_, running)) if *running == generation => {
