@@ -14,6 +14,7 @@ pub mod ingest;
 pub mod manager;
 pub mod media;
 pub mod model;
+pub mod os;
 pub mod srt;
 pub mod store;
 pub mod stream;

@@ -13,7 +13,7 @@ use clap::Parser as _;
 use srt_restream::app::App;
 use srt_restream::config::{self, Loaded, Settings};
 use srt_restream::media::preflight;
-use srt_restream::{srt, telemetry};
+use srt_restream::{os, srt, telemetry};
 
 /// Failed while starting (a port is taken, the database is unusable) or while running; may heal by itself.
 const EXIT_FAILED: u8 = 1;
@@ -50,6 +50,7 @@ fn main() -> ExitCode {
     if let Err(error) = telemetry::init(&settings.log) {
         return unusable([error]);
     }
+    favour_throughput();
     if let Err(code) = prepare_gstreamer() {
         return code;
     }
@@ -80,6 +81,14 @@ fn prepare_gstreamer() -> Result<(), ExitCode> {
     let code = unusable(&missing);
     complain(&format!("on Debian: apt-get install {}", preflight::debian_packages(&missing).join(" ")));
     Err(code)
+}
+
+/// Lets the threads take turns instead of interrupting each other: with many endpoints dozens of them wake at each
+/// picture. All inherit it, so it comes before the first one.
+fn favour_throughput() {
+    if let Err(error) = os::schedule_as_batch() {
+        tracing::debug!(%error, "SCHED_BATCH was refused; the threads stay under SCHED_OTHER");
+    }
 }
 
 fn serve(settings: Settings) -> ExitCode {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["model"],
     &["config"],
-    &["srt", "telemetry"],
+    &["os", "srt", "telemetry"],
     &["media", "store"],
     &["endpoint"],
     &["stream"],
@@ -103,10 +103,10 @@ fn libraries_stay_in_their_rooms() {
 }
 
 #[test]
-fn unsafe_code_is_in_the_libsrt_wrapper_alone_and_says_why_it_is_sound() {
+fn unsafe_code_is_where_libraries_in_c_are_called_and_says_why_it_is_sound() {
     for (room, path, text) in files() {
         let blocks = code(&text).filter(|line| line.contains("unsafe {")).count();
-        assert!(blocks == 0 || room == "srt", "{}", path.display());
+        assert!(blocks == 0 || ["srt", "os"].contains(&room.as_str()), "{}", path.display());
         assert!(text.matches("SAFETY:").count() > 0 || blocks == 0, "{} has unsafe without SAFETY", path.display());
     }
 }

@@ -11,6 +11,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use tokio::sync::mpsc;
 
+use super::feed::Feed;
 use super::sink::{self, LinkStats};
 use crate::media::caps::codec_of;
 use crate::media::fanout::{BranchNews, Fanout, FanoutError};
@@ -19,15 +20,15 @@ use crate::media::launch::ENDPOINT;
 use crate::model::codec::{Begun, Codec, TrackKind};
 use crate::model::srt_url::SrtUrl;
 
-/// What the gates of a branch share with its owner.
+/// What the gates of a branch share with its owner. Lock order: feed, then gate.
 #[derive(Debug)]
 struct Shared {
+    /// Behind the gates. It is locked while units go into the muxer, which never blocks.
+    feed: Mutex<Feed>,
     gate: Mutex<Gate>,
     /// Zero of the gate's clock.
     epoch: Instant,
     news: mpsc::Sender<BranchNews>,
-    /// The muxer's pads, to tell it that nothing more comes for now.
-    mux_pads: Mutex<Vec<gst::glib::WeakRef<gst::Pad>>>,
 }
 
 impl Shared {
@@ -36,27 +37,17 @@ impl Shared {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn admit(&self, unit: Unit) -> Verdict {
+    fn feed(&self) -> MutexGuard<'_, Feed> {
+        self.feed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the gate says of a unit, and, when it has just closed, the time of the newest unit that went in.
+    fn admit(&self, unit: Unit) -> (Verdict, Option<u64>) {
         let mut gate = self.gate();
         let was_open = gate.is_open();
         let verdict = gate.admit(unit, self.epoch.elapsed());
         let closed_after_ns = if was_open && !gate.is_open() { gate.newest_ns() } else { None };
-        drop(gate);
-        if let Some(newest_ns) = closed_after_ns {
-            self.let_drain(newest_ns);
-        }
-        verdict
-    }
-
-    /// Lets the muxer take up all it has, behind a gate that has just closed: it takes up nothing of one track
-    /// while the other has nothing, so without a gap on each track the rest of the longer one would stay, and
-    /// the gate would never open again.
-    fn let_drain(&self, newest_ns: u64) {
-        let after = gst::ClockTime::from_nseconds(newest_ns + 1);
-        let pads = self.mux_pads.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for pad in pads.iter().filter_map(gst::glib::WeakRef::upgrade) {
-            pad.send_event(gst::event::Gap::new(after, gst::ClockTime::NONE));
-        }
+        (verdict, closed_after_ns)
     }
 }
 
@@ -104,7 +95,7 @@ impl Branch {
         strip_stream_header(&mux);
         let (news, receiver) = fanout.subscribe(name);
         let shared =
-            Arc::new(Shared { gate: Mutex::new(Gate::new()), epoch: Instant::now(), news, mux_pads: Mutex::default() });
+            Arc::new(Shared { feed: Mutex::default(), gate: Mutex::new(Gate::new()), epoch: Instant::now(), news });
         // From here on Drop takes back whatever has been done.
         let mut branch = Self { fanout, bin, mux, sink, shared, links: Vec::new() };
         let kinds: Vec<_> = TrackKind::ALL.into_iter().filter(|kind| begun.has(*kind)).collect();
@@ -147,24 +138,25 @@ impl Branch {
         let refused = || FanoutError::Refused(format!("mpegtsmux gave no pad for {kind}"));
         let mux_pad = self.mux.request_pad_simple("sink_%d").ok_or_else(refused)?;
         self.shared.gate().add_track(kind);
-        self.shared.mux_pads.lock().unwrap_or_else(PoisonError::into_inner).push(mux_pad.downgrade());
         watch_consumption(&mux_pad, kind, &self.shared);
         let (chain, list, events) = (Arc::clone(&self.shared), Arc::clone(&self.shared), Arc::clone(&self.shared));
         let codec: Mutex<Option<Codec>> = Mutex::new(None);
         let pad = gst::GhostPad::builder(gst::PadDirection::Sink)
             .name(kind.as_str())
-            .chain_function(move |pad, parent, buffer| {
-                take(&chain, kind, pad, parent, buffer);
+            .chain_function(move |_, _, buffer| {
+                take(&chain, kind, buffer);
                 Ok(gst::FlowSuccess::Ok)
             })
-            .chain_list_function(move |pad, parent, buffers| {
+            .chain_list_function(move |_, _, buffers| {
                 for buffer in buffers.iter_owned() {
-                    take(&list, kind, pad, parent, buffer);
+                    take(&list, kind, buffer);
                 }
                 Ok(gst::FlowSuccess::Ok)
             })
             .event_function(move |pad, parent, event| {
                 if may_pass(&events, &codec, &event) {
+                    let mut feed = events.feed();
+                    feed.before_event(kind, &event);
                     gst::Pad::event_default(pad, parent, event);
                 }
                 // A refused event must not reach the tee either: it would stop the stream's source.
@@ -173,6 +165,8 @@ impl Branch {
             .query_function(|pad, parent, query| !query.is_serialized() && gst::Pad::query_default(pad, parent, query))
             .with_target(&mux_pad)?
             .build();
+        let inner = pad.internal().ok_or_else(|| FanoutError::Refused("a ghost pad has no inner side".into()))?;
+        self.shared.feed().add_track(kind, inner);
         pad.set_active(true)?;
         self.bin.add_pad(&pad)?;
         Ok(pad)
@@ -211,33 +205,23 @@ impl Drop for Branch {
 }
 
 /// Lets one unit in, or not. Whatever the muxer answers stays here.
-fn take(shared: &Shared, kind: TrackKind, pad: &gst::GhostPad, parent: Option<&gst::Object>, buffer: gst::Buffer) {
+fn take(shared: &Shared, kind: TrackKind, buffer: gst::Buffer) {
     let key = kind == TrackKind::Audio || !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
     let time_ns = buffer.dts_or_pts().map_or(0, gst::ClockTime::nseconds);
-    let verdict = shared.admit(Unit { kind, key, time_ns });
-    if verdict == Verdict::Drop {
-        return;
+    let mut feed = shared.feed();
+    let (verdict, closed_after_ns) = shared.admit(Unit { kind, key, time_ns });
+    let taken = match verdict {
+        // The units before it were let in.
+        Verdict::Drop => feed.flush(),
+        Verdict::Open | Verdict::Pass => feed.push(kind, buffer),
+    };
+    if let Some(newest_ns) = closed_after_ns {
+        feed.let_drain(newest_ns);
     }
-    if key && kind == TrackKind::Video {
-        announce_key_frame(pad, &buffer);
-    }
-    if gst::ProxyPad::chain_default(pad, parent, buffer).is_err() {
+    if taken.is_err() {
         // The cause comes by the bus; nothing more goes in.
         shared.gate().lock();
     }
-}
-
-/// Makes the muxer write PAT, PMT and PCR right before this key frame.
-fn announce_key_frame(pad: &gst::GhostPad, buffer: &gst::Buffer) {
-    let Some(target) = pad.target() else { return };
-    let structure = gst::Structure::builder("GstForceKeyUnit")
-        .field("timestamp", buffer.pts())
-        .field("stream-time", buffer.pts())
-        .field("running-time", buffer.pts())
-        .field("all-headers", true)
-        .field("count", 0u32)
-        .build();
-    target.send_event(gst::event::CustomDownstream::new(structure));
 }
 
 /// Which events go in.

@@ -4,6 +4,7 @@
 
 mod branch;
 mod cause;
+mod feed;
 pub mod resolve;
 mod sink;
 pub mod state;
