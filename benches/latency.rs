@@ -4,6 +4,7 @@
 //! again by its slices, and prints the delays from "sent whole" to "received whole" as one line of JSON.
 //! The hard thing: both connections hold data back for SRT's own latency. Run once more against its own
 //! receiver, without the service, it tells what a connection alone costs; `scripts/bench` subtracts that.
+//! With `--beside` somebody else publishes, to the service and here at once, and the delays are between the two.
 
 use std::io::{BufRead as _, Write as _};
 use std::net::SocketAddr;
@@ -34,7 +35,7 @@ const BUFFER_LEN: usize = 1500;
 /// address to send to; the first line of input, after that, the address to publish to.
 #[derive(Parser)]
 struct Arguments {
-    /// The transport stream, with H.264.
+    /// The transport stream, with H.264; not read with `--beside`.
     file: PathBuf,
     /// Stream id to publish under.
     #[arg(long, default_value = "live/bench")]
@@ -45,6 +46,9 @@ struct Arguments {
     /// Pictures sent in this time are left out: the stream is being set up, seconds.
     #[arg(long, default_value_t = 3)]
     warm_up: u64,
+    /// Publish nothing: take a second stream, which the publisher sends here itself, as the one that is not delayed.
+    #[arg(long)]
+    beside: bool,
     /// SRT latency of both connections, milliseconds.
     #[arg(long, default_value_t = 20)]
     latency_ms: i32,
@@ -87,22 +91,33 @@ fn publish(arguments: &Arguments, to: SocketAddr, file: &Paced, epoch: Instant) 
     Ok(pictures)
 }
 
+/// Starts to receive, whenever somebody connects.
+fn receiver(listener: Listener, epoch: Instant) -> anyhow::Result<impl FnOnce() -> anyhow::Result<Pictures>> {
+    let thread = thread::Builder::new().name("receiver".into()).spawn(move || receive(&listener, epoch))?;
+    Ok(move || thread.join().map_err(|_| anyhow::anyhow!("the receiver panicked"))?)
+}
+
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let file = Paced::read(&arguments.file)?;
     let here = SocketAddr::from(([127, 0, 0, 1], 0));
     let listener = Listener::bind(here, arguments.latency_ms, |_| Ok(()))?;
     let mut out = std::io::stdout();
-    writeln!(out, "{}", json!({ "listening": listener.local_address()?.to_string() }))?;
-    out.flush()?;
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line)?;
-    let to: SocketAddr = line.trim().parse().context("wanted an address to publish to")?;
-
     let epoch = Instant::now();
-    let receiver = thread::Builder::new().name("receiver".into()).spawn(move || receive(&listener, epoch))?;
-    let sent = publish(&arguments, to, &file, epoch)?;
-    let received = receiver.join().map_err(|_| anyhow::anyhow!("the receiver panicked"))??;
+    let (sent, received) = if arguments.beside {
+        let beside = Listener::bind(here, arguments.latency_ms, |_| Ok(()))?;
+        let addresses = json!({ "listening": listener.local_address()?.to_string(), "beside": beside.local_address()?.to_string() });
+        writeln!(out, "{addresses}")?;
+        let (delayed, direct) = (receiver(listener, epoch)?, receiver(beside, epoch)?);
+        (direct()?.after(Duration::from_secs(arguments.warm_up)), delayed()?)
+    } else {
+        let file = Paced::read(&arguments.file)?;
+        writeln!(out, "{}", json!({ "listening": listener.local_address()?.to_string() }))?;
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line)?;
+        let to: SocketAddr = line.trim().parse().context("wanted an address to publish to")?;
+        let receiver = receiver(listener, epoch)?;
+        (publish(&arguments, to, &file, epoch)?, receiver()?)
+    };
 
     let mut delays_ms: Vec<f64> = sent.delays_until(&received).iter().map(|delay| delay.as_secs_f64() * 1e3).collect();
     delays_ms.sort_by(f64::total_cmp);

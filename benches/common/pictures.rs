@@ -63,6 +63,13 @@ impl Pictures {
         self.complete.iter().filter_map(delay).collect()
     }
 
+    /// Without the pictures of the first `warm_up` after the first one.
+    pub fn after(mut self, warm_up: Duration) -> Self {
+        let first = self.complete.values().min().copied().unwrap_or_default();
+        self.complete.retain(|_, at| *at >= first + warm_up);
+        self
+    }
+
     /// Pictures seen whole.
     pub fn count(&self) -> usize {
         self.complete.len()
