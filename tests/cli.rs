@@ -140,7 +140,9 @@ fn the_readme_lists_every_key_with_its_default() {
     let (_, defaults, _) = run(program(directory().path()).arg("--print-config"));
     let defaults: toml::Table = defaults.parse().expect("TOML");
     let listed = |key: &str, value: &toml::Value| {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        // An empty text is shown as such, in its quotes.
+        let text = value.as_str().filter(|text| !text.is_empty());
+        let value = text.map_or_else(|| value.to_string(), str::to_owned);
         let row = format!("| `{key}` | `{value}`");
         assert!(readme.lines().any(|line| line.starts_with(&row)), "the README has no row {row}");
     };
@@ -176,6 +178,8 @@ fn missing_gstreamer_elements_are_all_named_at_once_with_their_packages() {
         ("aacparse", "gstreamer1.0-plugins-good"),
         ("mpegtsmux", "gstreamer1.0-plugins-bad"),
         ("srtsink", "gstreamer1.0-plugins-bad"),
+        ("x264enc", "gstreamer1.0-plugins-ugly"),
+        ("voaacenc", "gstreamer1.0-plugins-bad"),
         ("tee", "libgstreamer1.0-0"),
     ] {
         let found = stderr
@@ -183,7 +187,7 @@ fn missing_gstreamer_elements_are_all_named_at_once_with_their_packages() {
             .any(|line| line.contains(&format!("element {element} is missing")) && line.contains(package));
         assert!(found, "{element} with {package}: {stderr}");
     }
-    assert!(stderr.ends_with("on Debian: apt-get install gstreamer1.0-plugins-bad gstreamer1.0-plugins-base gstreamer1.0-plugins-good libgstreamer1.0-0\n"), "{stderr}");
+    assert!(stderr.ends_with("on Debian: apt-get install gstreamer1.0-nice gstreamer1.0-plugins-bad gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly libgstreamer1.0-0\n"), "{stderr}");
 }
 
 #[test]
@@ -193,4 +197,66 @@ fn a_bad_command_line_is_exit_code_2() {
         assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}");
         assert!(stderr.starts_with("error: "), "{stderr}");
     }
+}
+
+/// Certificate and key in PEM.
+fn pair() -> (String, String) {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    (parameters.self_signed(&key).expect("signed").pem(), key.serialize_pem())
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_stops_the_start_with_one_line() {
+    let directory = directory();
+    let ((certificate, key), (_, other_key)) = (pair(), pair());
+    for (name, text) in
+        [("cert.pem", certificate.as_str()), ("key.pem", &key), ("other.pem", &other_key), ("bad.pem", "?")]
+    {
+        std::fs::write(directory.path().join(name), text).expect("a file");
+    }
+    for (certificate, key, expected) in [
+        ("cert.pem", "other.pem", "https.key = \"other.pem\": is not the key of the certificate in cert.pem"),
+        ("bad.pem", "key.pem", "https.certificate = \"bad.pem\": holds no certificate; wanted: PEM"),
+        ("cert.pem", "bad.pem", "https.key = \"bad.pem\": holds no private key; wanted: PEM"),
+        ("none.pem", "key.pem", "https.certificate = \"none.pem\": cannot be read: No such file or directory"),
+        (
+            "cert.pem",
+            "",
+            "environment variable SRT_RESTREAM__HTTPS__CERTIFICATE: https.certificate: given \"cert.pem\", wanted https.key beside it",
+        ),
+    ] {
+        let settings = [("CERTIFICATE", certificate), ("KEY", key), ("LISTEN", "127.0.0.1:0")];
+        let variables = settings.map(|(name, value)| (format!("SRT_RESTREAM__HTTPS__{name}"), value));
+        let (code, stdout, stderr) = run(program(directory.path()).envs(variables));
+        assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
+        assert!(stderr.starts_with(&format!("srt-restream: {expected}")), "{stderr}");
+        assert_eq!(stderr.trim_end().lines().count(), 1, "{stderr}");
+    }
+    assert!(!directory.path().join("data").exists(), "nothing was begun");
+}
+
+#[test]
+fn a_port_in_use_is_named_with_its_key() {
+    let directory = directory();
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = holder.local_addr().expect("its address");
+    for section in ["HTTP", "HTTPS", "RTMP"] {
+        let listen = |other: &str| if other == section { taken.to_string() } else { "127.0.0.1:0".to_owned() };
+        let variables =
+            ["HTTP", "HTTPS", "RTMP", "SRT"].map(|name| (format!("SRT_RESTREAM__{name}__LISTEN"), listen(name)));
+        let (code, _, stderr) = run(program(directory.path()).envs(variables));
+        let key = format!("{}.listen = \"{taken}\" cannot be bound: Address already in use", section.to_lowercase());
+        assert!(code == 1 && stderr.contains(&key), "{code} {stderr}");
+    }
+}
+
+#[test]
+fn an_address_for_webrtc_that_this_host_does_not_have_is_named() {
+    let directory = directory();
+    let listen = ["HTTP", "HTTPS", "RTMP", "SRT"].map(|name| (format!("SRT_RESTREAM__{name}__LISTEN"), "127.0.0.1:0"));
+    // RFC 5737: for documentation, so nobody's.
+    let foreign = ("SRT_RESTREAM__WEBRTC__LOCAL_ADDRESSES", "127.0.0.1,192.0.2.1");
+    let (code, _, stderr) = run(program(directory.path()).envs(listen).envs([foreign]));
+    assert!(code == 1 && stderr.contains("webrtc.local_addresses: 192.0.2.1 is no address of this host"), "{stderr}");
 }

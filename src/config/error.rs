@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::ice_url;
 use super::layers::{Given, Source};
 use super::print::redact_url;
 
@@ -86,7 +87,11 @@ pub enum Problem {
 /// A value as an error may show it.
 pub(super) fn quote(key: &str, given: &Given) -> String {
     let text = given.value.to_string();
-    cut(&if key == "store.url" { redact_url(&text) } else { text })
+    cut(&match key {
+        "store.url" => redact_url(&text),
+        "webrtc.turn_server" => ice_url::redact(&text),
+        _ => text,
+    })
 }
 
 /// At most [`QUOTED_CHARS_MAX`] characters of a text, without line breaks and control characters.

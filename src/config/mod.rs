@@ -6,13 +6,15 @@
 //! wanted and where it came from (file and line, or environment variable), and all are found in one go.
 
 mod error;
+mod ice_url;
 mod layers;
 mod nearest;
 mod print;
 mod reader;
 mod rules;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
@@ -42,10 +44,14 @@ pub struct Settings {
     pub apps: Vec<AppName>,
     /// The HTTP server.
     pub http: Http,
+    /// The same server over TLS.
+    pub https: Https,
     /// The RTMP ingest.
     pub rtmp: Rtmp,
     /// The SRT ingest.
     pub srt: Srt,
+    /// The WebRTC ingest.
+    pub webrtc: Webrtc,
     /// Where broadcasts and endpoints are kept.
     pub store: Store,
     /// Who may call the REST interface.
@@ -63,6 +69,19 @@ pub struct Settings {
 pub struct Http {
     /// TCP address of the REST interface; port 0 takes any free one.
     pub listen: SocketAddr,
+}
+
+/// `[https]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Https {
+    /// TCP address of the same interface over TLS; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// PEM file of the certificate and its chain. None: a self-signed one is made and kept.
+    #[serde(serialize_with = "print::or_empty")]
+    pub certificate: Option<PathBuf>,
+    /// PEM file of the certificate's private key. Given if and only if `certificate` is.
+    #[serde(serialize_with = "print::or_empty")]
+    pub key: Option<PathBuf>,
 }
 
 /// `[rtmp]`
@@ -83,6 +102,39 @@ pub struct Srt {
     pub default_app: AppName,
     /// Whether a publisher without any stream id is let in, under an id made from its address.
     pub allow_missing_stream_id: bool,
+}
+
+/// `[webrtc]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Webrtc {
+    /// `stun://HOST:PORT`, from which this side learns its own public address.
+    #[serde(serialize_with = "print::or_empty")]
+    pub stun_server: Option<String>,
+    /// `turn://USER:PASSWORD@HOST:PORT` or `turns://…`, with `?transport=udp` or `tcp` if given. A secret.
+    #[serde(serialize_with = "print::or_empty")]
+    pub turn_server: Option<String>,
+    /// Local UDP ports of peer connections, one each.
+    #[serde(serialize_with = "print::ports")]
+    pub udp_ports: RangeInclusive<u16>,
+    /// The local addresses that are used and told to browsers; empty: all.
+    pub local_addresses: Vec<IpAddr>,
+    /// The address that browsers are told instead of the local ones of its family, behind a NAT.
+    #[serde(serialize_with = "print::or_empty")]
+    pub public_address: Option<IpAddr>,
+    /// Whether ICE over TCP is offered besides UDP.
+    pub ice_tcp: bool,
+    /// A key frame is asked of the browser at least this often, in milliseconds.
+    pub key_frame_interval_ms: u32,
+    /// How long a packet may be waited for (jitter, retransmission), in milliseconds.
+    pub jitter_ms: u32,
+    /// Highest bitrate of a transcoded picture, in kb/s.
+    pub max_video_bitrate_kbps: u32,
+    /// Peer connections at a time.
+    pub sessions_max: usize,
+    /// From the answer to the first media at most, in milliseconds.
+    pub connect_timeout_ms: u32,
+    /// A session that has sent no packet for this long, in milliseconds, ends.
+    pub silence_timeout_ms: u32,
 }
 
 /// `[store]`
@@ -145,12 +197,27 @@ impl Default for Settings {
         let apps: Vec<AppName> = ["live", "LiveApp"].map(valid_name).into();
         Self {
             http: Http { listen: any(5080) },
+            https: Https { listen: any(5443), certificate: None, key: None },
             rtmp: Rtmp { listen: any(1935) },
             srt: Srt {
                 listen: any(4200),
                 latency_ms: 150,
                 default_app: preferred_app(&apps),
                 allow_missing_stream_id: true,
+            },
+            webrtc: Webrtc {
+                stun_server: None,
+                turn_server: None,
+                udp_ports: 50_000..=60_000,
+                local_addresses: Vec::new(),
+                public_address: None,
+                ice_tcp: false,
+                key_frame_interval_ms: 2_000,
+                jitter_ms: 100,
+                max_video_bitrate_kbps: 4_000,
+                sessions_max: 100,
+                connect_timeout_ms: 10_000,
+                silence_timeout_ms: 10_000,
             },
             store: Store { url: "sqlite://data/srt-restream.db".to_owned() },
             rest: Rest { allow: ["127.0.0.0/8", "::1/128"].map(valid_net).into() },

@@ -1,11 +1,14 @@
 //! Settings for other eyes: TOML without secrets. Must not know where settings come from.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
-use super::Settings;
+use serde::{Serialize, Serializer};
+
+use super::{Settings, ice_url};
 
 /// What stands in place of a secret.
-const REDACTED: &str = "***";
+pub(super) const REDACTED: &str = "***";
 
 /// Names of URL parameters whose value is a secret.
 const SECRET_PARAMETERS: [&str; 5] = ["password", "passphrase", "token", "key", "secret"];
@@ -13,7 +16,21 @@ const SECRET_PARAMETERS: [&str; 5] = ["password", "passphrase", "token", "key", 
 pub(super) fn redacted_toml(settings: &Settings) -> String {
     let mut shown = settings.clone();
     shown.store.url = redact_url(&settings.store.url);
+    shown.webrtc.turn_server = settings.webrtc.turn_server.as_deref().map(ice_url::redact);
     toml::to_string(&shown).expect("settings hold only strings, numbers, booleans and lists, which TOML can write")
+}
+
+/// Nothing given is the empty text, which reads back as nothing given.
+pub(super) fn or_empty<T: Serialize, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => value.serialize(serializer),
+        None => serializer.serialize_str(""),
+    }
+}
+
+/// `FIRST-LAST`
+pub(super) fn ports<S: Serializer>(ports: &RangeInclusive<u16>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{}-{}", ports.start(), ports.end()))
 }
 
 /// A URL with the password before its `@` and the values of secret parameters replaced.

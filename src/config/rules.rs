@@ -1,7 +1,10 @@
 //! The keys: name, type, range, and what they ask of each other. The one place to add a key; the documents
 //! (README, the example file) list the same ones, and a test compares them.
 
+mod webrtc;
+
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use ipnet::IpNet;
@@ -9,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::nearest::nearest;
 use super::reader::Reader;
-use super::{Endpoint, Http, Log, LogFormat, Rest, Rtmp, Settings, Srt, Store, Stream, preferred_app};
+use super::{Endpoint, Http, Https, Log, LogFormat, Rest, Rtmp, Settings, Srt, Store, Stream, preferred_app};
 use crate::model::ids::{AppName, NAME_LEN_MAX};
 
 /// Receive latency of the SRT ingest, milliseconds. Below 20 a receiver gives up packets that a LAN still
@@ -35,6 +38,11 @@ pub(super) fn read(reader: &mut Reader) -> Settings {
     let default_app = preferred_app(&apps);
     let settings = Settings {
         http: Http { listen: read_listen(reader, "http.listen", default.http.listen) },
+        https: Https {
+            listen: read_listen(reader, "https.listen", default.https.listen),
+            certificate: read_path(reader, "https.certificate"),
+            key: read_path(reader, "https.key"),
+        },
         rtmp: Rtmp { listen: read_listen(reader, "rtmp.listen", default.rtmp.listen) },
         srt: Srt {
             listen: read_listen(reader, "srt.listen", default.srt.listen),
@@ -45,6 +53,7 @@ pub(super) fn read(reader: &mut Reader) -> Settings {
             allow_missing_stream_id: reader
                 .take_bool("srt.allow_missing_stream_id", default.srt.allow_missing_stream_id),
         },
+        webrtc: webrtc::read(reader, default.webrtc),
         store: Store { url: read_store_url(reader, default.store.url) },
         rest: Rest { allow: read_allow(reader, default.rest.allow) },
         stream: Stream {
@@ -112,6 +121,13 @@ fn read_listen(reader: &mut Reader, key: &'static str, default: SocketAddr) -> S
     reader.take_text(key, &wanted, default, |text| text.trim().parse().map_err(|_| String::new()))
 }
 
+/// A file; the empty text is none.
+fn read_path(reader: &mut Reader, key: &'static str) -> Option<PathBuf> {
+    reader.take_text(key, "the path of a PEM file", None, |text| {
+        Ok(Some(text).filter(|text| !text.is_empty()).map(PathBuf::from))
+    })
+}
+
 fn read_store_url(reader: &mut Reader, default: String) -> String {
     let wanted = "\"sqlite://PATH\", with a path from the working directory, or \"sqlite:///PATH\", from the root";
     reader.take_text("store.url", wanted, default, |text| {
@@ -167,7 +183,7 @@ fn check_directive(directive: &str) -> Result<(), String> {
 }
 
 fn check_across(reader: &mut Reader, settings: &Settings) {
-    let Settings { apps, srt, stream, endpoint, http, rtmp, .. } = settings;
+    let Settings { apps, srt, stream, endpoint, http, https, rtmp, webrtc, .. } = settings;
     if reader.is_sound("apps") && reader.is_sound("srt.default_app") && !apps.contains(&srt.default_app) {
         let names: Vec<_> = apps.iter().map(AppName::as_str).collect();
         reader.refuse_taken("srt.default_app", format!("one of apps ({})", names.join(", ")));
@@ -182,12 +198,34 @@ fn check_across(reader: &mut Reader, settings: &Settings) {
         ("stream.dead_publisher_ms", stream.dead_publisher_ms),
         ("stream.idle_timeout_ms", stream.idle_timeout_ms),
     );
-    if reader.is_sound("http.listen") && reader.is_sound("rtmp.listen") && collide(http.listen, rtmp.listen) {
-        let wanted = |other: &str, taken: SocketAddr| format!("an address that {other} ({taken}) does not take");
-        if !reader.refuse_taken("rtmp.listen", wanted("http.listen", http.listen)) {
-            reader.refuse_taken("http.listen", wanted("rtmp.listen", rtmp.listen));
+    let listens = [("http.listen", http.listen), ("https.listen", https.listen), ("rtmp.listen", rtmp.listen)];
+    for (at, later) in listens.iter().enumerate() {
+        // One complaint for a key is enough.
+        if let Some(earlier) = listens[..at].iter().find(|earlier| collide(earlier.1, later.1)) {
+            check_listens(reader, *earlier, *later);
         }
     }
+    check_pair(reader, https);
+    webrtc::check_across(reader, webrtc);
+}
+
+fn check_listens(reader: &mut Reader, earlier: (&'static str, SocketAddr), later: (&'static str, SocketAddr)) {
+    if !reader.is_sound(earlier.0) || !reader.is_sound(later.0) {
+        return;
+    }
+    let wanted = |(other, taken): (&str, SocketAddr)| format!("an address that {other} ({taken}) does not take");
+    if !reader.refuse_taken(later.0, wanted(earlier)) {
+        reader.refuse_taken(earlier.0, wanted(later));
+    }
+}
+
+/// A certificate without its key is of no use, nor the other way round.
+fn check_pair(reader: &mut Reader, https: &Https) {
+    match (&https.certificate, &https.key) {
+        (Some(_), None) => reader.refuse_taken("https.certificate", "https.key beside it".to_owned()),
+        (None, Some(_)) => reader.refuse_taken("https.key", "https.certificate beside it".to_owned()),
+        _ => false,
+    };
 }
 
 fn check_order(reader: &mut Reader, (low_key, low): (&'static str, u64), (high_key, high): (&'static str, u64)) {

@@ -25,6 +25,8 @@ fn nothing_given_means_the_documented_defaults() {
     let settings = parse(None, []).expect("defaults");
     assert_eq!(settings, Settings::default());
     assert_eq!(settings.http.listen.to_string(), "0.0.0.0:5080");
+    assert_eq!(settings.https.listen.to_string(), "0.0.0.0:5443");
+    assert_eq!(settings.https.certificate, None);
     assert_eq!(settings.rtmp.listen.to_string(), "0.0.0.0:1935");
     assert_eq!(settings.srt.listen.to_string(), "0.0.0.0:4200");
     assert_eq!(settings.srt.latency_ms, 150);
@@ -47,6 +49,23 @@ fn every_key_is_read_from_a_file_and_from_the_environment() {
         latency_ms = 4_000
         default_app = "sport"
         allow_missing_stream_id = false
+        [https]
+        listen = "127.0.0.1:4"
+        certificate = "a/cert.pem"
+        key = "a/key.pem"
+        [webrtc]
+        stun_server = "stun:s"
+        turn_server = "turn:u:p@t"
+        udp_ports = "1024-2048"
+        local_addresses = ["127.0.0.1"]
+        public_address = "192.0.2.8"
+        ice_tcp = true
+        key_frame_interval_ms = 1000
+        jitter_ms = 50
+        max_video_bitrate_kbps = 2500
+        sessions_max = 7
+        connect_timeout_ms = 5000
+        silence_timeout_ms = 6000
         [store]
         url = "sqlite:///tmp/x.db"
         [rest]
@@ -70,6 +89,21 @@ fn every_key_is_read_from_a_file_and_from_the_environment() {
         ("SRT_RESTREAM__SRT__LATENCY_MS", "4_000"),
         ("SRT_RESTREAM__SRT__DEFAULT_APP", "sport"),
         ("SRT_RESTREAM__SRT__ALLOW_MISSING_STREAM_ID", "false"),
+        ("SRT_RESTREAM__HTTPS__LISTEN", "127.0.0.1:4"),
+        ("SRT_RESTREAM__HTTPS__CERTIFICATE", "a/cert.pem"),
+        ("SRT_RESTREAM__HTTPS__KEY", "a/key.pem"),
+        ("SRT_RESTREAM__WEBRTC__STUN_SERVER", "stun://s:3478"),
+        ("SRT_RESTREAM__WEBRTC__TURN_SERVER", "turn://u:p@t:3478"),
+        ("SRT_RESTREAM__WEBRTC__UDP_PORTS", "1024-2048"),
+        ("SRT_RESTREAM__WEBRTC__LOCAL_ADDRESSES", "127.0.0.1"),
+        ("SRT_RESTREAM__WEBRTC__PUBLIC_ADDRESS", "192.0.2.8"),
+        ("SRT_RESTREAM__WEBRTC__ICE_TCP", "true"),
+        ("SRT_RESTREAM__WEBRTC__KEY_FRAME_INTERVAL_MS", "1000"),
+        ("SRT_RESTREAM__WEBRTC__JITTER_MS", "50"),
+        ("SRT_RESTREAM__WEBRTC__MAX_VIDEO_BITRATE_KBPS", "2500"),
+        ("SRT_RESTREAM__WEBRTC__SESSIONS_MAX", "7"),
+        ("SRT_RESTREAM__WEBRTC__CONNECT_TIMEOUT_MS", "5000"),
+        ("SRT_RESTREAM__WEBRTC__SILENCE_TIMEOUT_MS", "6000"),
         ("SRT_RESTREAM__STORE__URL", "sqlite:///tmp/x.db"),
         ("SRT_RESTREAM__REST__ALLOW", "10.0.0.0/8, 192.0.2.7"),
         ("SRT_RESTREAM__STREAM__DEAD_PUBLISHER_MS", "600"),
@@ -228,7 +262,7 @@ fn an_unknown_key_is_refused_with_the_likely_one() {
         ),
         ("app = [\"a\"]", "srt-restream.toml:1: app: there is no such key; did you mean apps?"),
         ("[apps]\nlive = 1", "srt-restream.toml:2: apps.live: there is no such key; apps is a value, not a section"),
-        ("[webrtc]", "srt-restream.toml:1: webrtc: there is no such key; the keys are apps, http.listen,"),
+        ("[whep]", "srt-restream.toml:1: whep: there is no such key; the keys are apps, http.listen,"),
         (
             "[srt.listen.port]\na = 1",
             "srt-restream.toml:2: srt.listen.port.a: there is no such key; srt.listen is a value, not a section",

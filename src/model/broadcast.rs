@@ -13,14 +13,17 @@ pub enum PublishType {
     Rtmp,
     /// SRT with MPEG-TS inside.
     Srt,
+    /// WebRTC, from a browser or a WHIP client.
+    WebRtc,
 }
 
 impl PublishType {
-    /// `RTMP`, `SRT`.
+    /// `RTMP`, `SRT`, `WebRTC`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Rtmp => "RTMP",
             Self::Srt => "SRT",
+            Self::WebRtc => "WebRTC",
         }
     }
 }
@@ -53,4 +56,6 @@ pub struct TrackInfo {
     pub audio: Option<(u32, u32)>,
     /// Bits per second of the elementary stream over the last seconds.
     pub bitrate_bps: u64,
+    /// What the publisher sends, when this is made out of it: `VP8`, `Opus`, … as a session description says it.
+    pub transcoded_from: Option<&'static str>,
 }
