@@ -16,6 +16,7 @@ use super::sink::{self, LinkStats};
 use crate::media::caps::codec_of;
 use crate::media::fanout::{BranchNews, Fanout, FanoutError};
 use crate::media::gate::{Gate, GateCounters, Unit, Verdict};
+use crate::media::key_frames::KeyFrameWish;
 use crate::media::launch::ENDPOINT;
 use crate::model::codec::{Begun, Codec, TrackKind};
 use crate::model::srt_url::SrtUrl;
@@ -29,6 +30,7 @@ struct Shared {
     /// Zero of the gate's clock.
     epoch: Instant,
     news: mpsc::Sender<BranchNews>,
+    key_frames: KeyFrameWish,
 }
 
 impl Shared {
@@ -43,11 +45,27 @@ impl Shared {
 
     /// What the gate says of a unit, and, when it has just closed, the time of the newest unit that went in.
     fn admit(&self, unit: Unit) -> (Verdict, Option<u64>) {
-        let mut gate = self.gate();
+        let (mut gate, now) = (self.gate(), self.epoch.elapsed());
         let was_open = gate.is_open();
-        let verdict = gate.admit(unit, self.epoch.elapsed());
+        let verdict = gate.admit(unit, now);
         let closed_after_ns = if was_open && !gate.is_open() { gate.newest_ns() } else { None };
+        let wishes = verdict == Verdict::Drop && gate.wishes(now);
+        drop(gate);
+        if wishes {
+            self.key_frames.wish();
+        }
         (verdict, closed_after_ns)
+    }
+
+    /// Tells the gate something, and passes on the wish that may follow from it.
+    fn tell(&self, news: impl FnOnce(&mut Gate)) {
+        let mut gate = self.gate();
+        news(&mut gate);
+        let wishes = gate.wishes(self.epoch.elapsed());
+        drop(gate);
+        if wishes {
+            self.key_frames.wish();
+        }
     }
 }
 
@@ -86,6 +104,7 @@ impl Branch {
         url: &SrtUrl,
         destination: Destination,
         begun: Begun,
+        key_frames: KeyFrameWish,
     ) -> Result<(Self, mpsc::Receiver<BranchNews>), FanoutError> {
         let bin = ENDPOINT.bin()?;
         bin.set_property("name", name);
@@ -94,8 +113,8 @@ impl Branch {
         sink::configure(&sink, &mux, url, destination);
         strip_stream_header(&mux);
         let (news, receiver) = fanout.subscribe(name);
-        let shared =
-            Arc::new(Shared { feed: Mutex::default(), gate: Mutex::new(Gate::new()), epoch: Instant::now(), news });
+        let gate = Mutex::new(Gate::new());
+        let shared = Arc::new(Shared { feed: Mutex::default(), gate, epoch: Instant::now(), news, key_frames });
         // From here on Drop takes back whatever has been done.
         let mut branch = Self { fanout, bin, mux, sink, shared, links: Vec::new() };
         let kinds: Vec<_> = TrackKind::ALL.into_iter().filter(|kind| begun.has(*kind)).collect();
@@ -177,9 +196,20 @@ impl Branch {
         LinkStats::read(&self.sink)
     }
 
+    /// Wishes for a key frame ahead of the connection, so that it comes while that is being made.
+    pub(super) fn wish_key_frame(&self) {
+        if !self.has(TrackKind::Video) {
+            return;
+        }
+        let mut gate = self.shared.gate();
+        gate.wished(self.shared.epoch.elapsed());
+        drop(gate);
+        self.shared.key_frames.wish();
+    }
+
     /// Tells the gate that the receiver is connected.
     pub(super) fn connected(&self) {
-        self.shared.gate().connected();
+        self.shared.tell(Gate::connected);
     }
 
     pub(super) fn gate_counters(&self) -> GateCounters {
@@ -253,7 +283,7 @@ fn watch_consumption(mux_pad: &gst::Pad, kind: TrackKind, shared: &Arc<Shared>) 
     let shared = Arc::downgrade(shared);
     mux_pad.connect("buffer-consumed", false, move |values| {
         let time = values.get(1)?.get::<gst::Buffer>().ok()?.dts_or_pts()?;
-        shared.upgrade()?.gate().consumed(kind, time.nseconds());
+        shared.upgrade()?.tell(|gate| gate.consumed(kind, time.nseconds()));
         None
     });
 }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::media::fanout::Fanout;
 use crate::media::gate::GateCounters;
+use crate::media::key_frames::KeyFrameWish;
 use crate::model::codec::Begun;
 use crate::model::endpoint::{EndpointRecord, EndpointStatus};
 use crate::model::ids::{EndpointId, StreamKey};
@@ -46,6 +47,8 @@ pub struct StreamLink {
     pub fanout: Arc<Fanout>,
     /// Which tracks run.
     pub begun: watch::Receiver<Begun>,
+    /// Asks for a key frame, when its gate could open at one.
+    pub key_frames: KeyFrameWish,
 }
 
 /// What is seen of an endpoint.

@@ -176,12 +176,17 @@ impl Task {
         let name = format!("endpoint-{}-{}", self.record.id, self.branches);
         let fanout = Arc::clone(&self.stream.fanout);
         let begun = *self.stream.begun.borrow_and_update();
+        let key_frames = self.stream.key_frames.clone();
         let (branch, news) = off_thread("starting an endpoint's branch", BRANCH_MAX, move || {
-            Branch::start(fanout, &name, &url, destination, begun)
+            Branch::start(fanout, &name, &url, destination, begun, key_frames)
         })
         .await
         .map_err(|error| error.to_string())?
         .map_err(|error| error.to_string())?;
+        // A new endpoint is expected to connect at once; one that failed before wishes when it has connected.
+        if self.state.attempt() <= 1 {
+            branch.wish_key_frame();
+        }
         let started = Instant::now();
         Ok(Attempt { branch, news, started, connected: false, latency: Duration::ZERO, lagging_since: None })
     }
@@ -227,6 +232,7 @@ impl Task {
         for kind in TrackKind::ALL {
             if begun.has(kind) && !attempt.branch.has(kind) {
                 tokio::task::block_in_place(|| attempt.branch.add_track(kind)).map_err(|error| error.to_string())?;
+                attempt.branch.wish_key_frame();
                 tracing::info!(track = %kind, "a late track joins");
             }
         }

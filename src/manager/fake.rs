@@ -31,6 +31,8 @@ pub(crate) struct FakeStream {
 struct State {
     running: Vec<EndpointRecord>,
     live: bool,
+    /// What its tracks are made out of: video, audio.
+    transcoded_from: [Option<&'static str>; 2],
     silent_for: Duration,
     closed: bool,
 }
@@ -42,6 +44,10 @@ impl FakeStream {
 
     pub(crate) fn set_live(&self) {
         self.state().live = true;
+    }
+
+    pub(crate) fn set_transcoded_from(&self, transcoded_from: [Option<&'static str>; 2]) {
+        self.state().transcoded_from = transcoded_from;
     }
 
     pub(crate) fn set_silent_for(&self, silence: Duration) {
@@ -89,7 +95,13 @@ impl RunningStream for FakeHandle {
 
     fn snapshot(&self) -> StreamSnapshot {
         let state = self.0.state();
-        let track = |codec, size, bitrate_bps| TrackInfo { codec, size, audio: None, bitrate_bps };
+        let track = |codec: Codec, size, bitrate_bps| TrackInfo {
+            codec,
+            size,
+            audio: None,
+            bitrate_bps,
+            transcoded_from: state.transcoded_from[codec.kind().index()],
+        };
         let tracks = match state.live {
             true => vec![track(Codec::H264, Some((1280, 720)), 2_000_000), track(Codec::Aac, None, 128_000)],
             false => Vec::new(),

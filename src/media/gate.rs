@@ -18,6 +18,16 @@ pub const LAG_PATIENCE: Duration = Duration::from_millis(400);
 /// never blocks, see `latency` in `pipelines/endpoint.launch`.)
 pub const LAG_LIMIT: Duration = Duration::from_secs(6);
 
+/// Least time between two wishes of one gate for a key frame.
+pub const WISH_PAUSE: Duration = Duration::from_millis(500);
+
+/// It doubles with each closing, up to this: a receiver too slow for the stream must not make the publisher
+/// spend its bit rate on key frames, for all the others see that.
+pub const WISH_PAUSE_MAX: Duration = Duration::from_secs(8);
+
+/// A gate that was open for so long is as good as new.
+pub const STEADY_AFTER: Duration = Duration::from_secs(10);
+
 /// What happens to a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -78,6 +88,12 @@ pub struct Gate {
     /// Since when the lag has been above [`LAG_MAX`].
     lagging_since: Option<Duration>,
     opened_before: bool,
+    /// When it opened last.
+    opened_at: Duration,
+    /// Before that no further key frame is wished for.
+    next_wish: Duration,
+    /// How long after a wish the next one may come.
+    wish_pause: Duration,
     counters: GateCounters,
 }
 
@@ -99,6 +115,9 @@ impl Gate {
             consumed_ns: [None; 2],
             lagging_since: None,
             opened_before: false,
+            opened_at: Duration::ZERO,
+            next_wish: Duration::ZERO,
+            wish_pause: WISH_PAUSE,
             counters: GateCounters::default(),
         }
     }
@@ -152,8 +171,7 @@ impl Gate {
     /// Decides about a unit; `now` is any monotonic clock.
     pub fn admit(&mut self, unit: Unit, now: Duration) -> Verdict {
         if self.state == State::Open && self.lags(now) {
-            self.state = State::Closed;
-            self.counters.closings += 1;
+            self.close(now);
         }
         let verdict = match self.state {
             State::Locked => Verdict::Drop,
@@ -170,6 +188,7 @@ impl Gate {
             Verdict::Open => {
                 self.state = State::Open;
                 self.opened_before = true;
+                self.opened_at = now;
                 self.floor_ns = unit.time_ns;
                 self.lagging_since = None;
                 self.newest_ns = [None; 2];
@@ -187,6 +206,31 @@ impl Gate {
     pub fn consumed(&mut self, kind: TrackKind, time_ns: u64) {
         let consumed = &mut self.consumed_ns[kind.index()];
         *consumed = Some(consumed.map_or(time_ns, |c| c.max(time_ns)));
+    }
+
+    fn close(&mut self, now: Duration) {
+        self.state = State::Closed;
+        self.counters.closings += 1;
+        let steady = now.saturating_sub(self.opened_at) >= STEADY_AFTER;
+        // Before the receiver is connected it has not failed at anything yet.
+        self.wish_pause =
+            if steady || !self.connected { WISH_PAUSE } else { (self.wish_pause * 2).min(WISH_PAUSE_MAX) };
+    }
+
+    /// Whether to wish for a key frame now: one would open the gate and be delivered. Ask whenever something
+    /// has happened (a unit was dropped, the muxer took one up, the receiver connected); the gate paces itself.
+    pub fn wishes(&mut self, now: Duration) -> bool {
+        let useful = self.state == State::Closed && self.has_video && self.connected && self.is_drained();
+        let wishes = useful && now >= self.next_wish;
+        if wishes {
+            self.wished(now);
+        }
+        wishes
+    }
+
+    /// A key frame was wished for on this gate's behalf.
+    pub fn wished(&mut self, now: Duration) {
+        self.next_wish = now + self.wish_pause;
     }
 
     fn may_open(&self, unit: Unit) -> bool {

@@ -27,6 +27,26 @@ pub const STREAM: Launch = launch!("stream");
 pub const ENDPOINT: Launch = launch!("endpoint");
 /// MPEG-TS from an SRT publisher.
 pub const INGEST_TS: Launch = launch!("ingest-ts");
+/// A WebRTC publisher's peer connection.
+pub const INGEST_WEBRTC: Launch = launch!("ingest-webrtc");
+const DEPAY: [(&str, Launch); 6] = [
+    ("H264", launch!("depay-h264")),
+    ("VP8", launch!("depay-vp8")),
+    ("VP9", launch!("depay-vp9")),
+    ("OPUS", launch!("depay-opus")),
+    ("PCMU", launch!("depay-pcmu")),
+    ("PCMA", launch!("depay-pcma")),
+];
+/// Opus to AAC.
+pub const TRANSCODE_OPUS: Launch = launch!("transcode-opus");
+/// G.711 µ-law to AAC.
+pub const TRANSCODE_PCMU: Launch = launch!("transcode-pcmu");
+/// G.711 A-law to AAC.
+pub const TRANSCODE_PCMA: Launch = launch!("transcode-pcma");
+/// VP8 to H.264.
+pub const TRANSCODE_VP8: Launch = launch!("transcode-vp8");
+/// VP9 to H.264.
+pub const TRANSCODE_VP9: Launch = launch!("transcode-vp9");
 const PARSE: [Launch; 6] = [
     launch!("parse-h264"),
     launch!("parse-h265"),
@@ -46,6 +66,11 @@ pub fn parse(codec: Codec) -> Launch {
         Codec::Ac3 => 4,
         Codec::Opus => 5,
     }]
+}
+
+/// The depayloader of what RTP caps call `encoding-name`: `… name=depay`. `None`: nobody can take that.
+pub fn depay(encoding: &str) -> Option<Launch> {
+    DEPAY.iter().find(|(name, _)| *name == encoding).map(|(_, launch)| *launch)
 }
 
 /// A launch text that could not be built, or lacks an element that the code looks up.
@@ -80,10 +105,15 @@ impl Launch {
     /// # Errors
     /// See [`LaunchError`].
     pub fn pipeline(&self) -> Result<gst::Pipeline, LaunchError> {
-        gst::parse::launch(&self.stripped())
-            .map_err(|error| self.refused(&error))?
-            .downcast::<gst::Pipeline>()
-            .map_err(|_| LaunchError::Parse { file: self.name, reason: "not a pipeline".into() })
+        let parsed = gst::parse::launch(&self.stripped()).map_err(|error| self.refused(&error))?;
+        // The parser makes no pipeline around an element that stands alone.
+        parsed.downcast::<gst::Pipeline>().or_else(|element| {
+            let pipeline = gst::Pipeline::new();
+            let refused =
+                |error: gst::glib::BoolError| LaunchError::Parse { file: self.name, reason: error.to_string() };
+            pipeline.add(&element).map_err(refused)?;
+            Ok(pipeline)
+        })
     }
 
     /// Builds it as a bin without ghost pads, to be added to a pipeline.
@@ -118,6 +148,8 @@ impl Launch {
 mod tests {
     use super::*;
 
+    const TRANSCODE: [Launch; 5] = [TRANSCODE_OPUS, TRANSCODE_PCMU, TRANSCODE_PCMA, TRANSCODE_VP8, TRANSCODE_VP9];
+
     #[test]
     fn every_text_parses_and_holds_the_elements_the_code_looks_up() {
         gst::init().expect("GStreamer");
@@ -125,6 +157,7 @@ mod tests {
             (STREAM, &["video", "video_pin", "video_tee", "audio", "audio_pin", "audio_tee"][..]),
             (ENDPOINT, &["mux", "sink"]),
             (INGEST_TS, &["ts", "demux"]),
+            (INGEST_WEBRTC, &["peer"]),
         ] {
             let pipeline = launch.pipeline().expect(launch.name);
             for name in elements {
@@ -137,11 +170,23 @@ mod tests {
                 launch.element::<gst::Element>(&bin, name).expect("named in the file");
             }
         }
+        for (_, launch) in DEPAY {
+            let bin = launch.bin().expect(launch.name);
+            launch.element::<gst::Element>(&bin, "depay").expect("named in the file");
+        }
+        for launch in TRANSCODE {
+            let bin = launch.bin().expect(launch.name);
+            for name in ["decode", "raw", "encode", "parse", "pin", "out"] {
+                launch.element::<gst::Element>(&bin, name).expect("named in the file");
+            }
+        }
     }
 
     #[test]
     fn every_file_of_the_directory_is_loaded() {
-        let known: Vec<_> = [STREAM, ENDPOINT, INGEST_TS].iter().chain(&PARSE).map(|l| l.name.to_owned()).collect();
+        let depay = DEPAY.map(|(_, launch)| launch);
+        let all = [STREAM, ENDPOINT, INGEST_TS, INGEST_WEBRTC].into_iter().chain(PARSE).chain(depay).chain(TRANSCODE);
+        let known: Vec<_> = all.map(|launch| launch.name.to_owned()).collect();
         for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines")).expect("directory") {
             let name = entry.expect("entry").file_name().into_string().expect("ASCII");
             if let Some(name) = name.strip_suffix(".launch") {

@@ -5,6 +5,7 @@ pub mod bus;
 pub mod caps;
 pub mod fanout;
 pub mod gate;
+pub mod key_frames;
 pub mod launch;
 pub mod off_thread;
 pub mod preflight;

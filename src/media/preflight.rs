@@ -29,22 +29,50 @@ const CORE: &str = "libgstreamer1.0-0";
 const BASE: &str = "gstreamer1.0-plugins-base";
 const GOOD: &str = "gstreamer1.0-plugins-good";
 const BAD: &str = "gstreamer1.0-plugins-bad";
+const NICE: &str = "gstreamer1.0-nice";
+const UGLY: &str = "gstreamer1.0-plugins-ugly";
 
 /// Element, plugin and Debian 12's package, as `gst-inspect-1.0` and `dpkg -S` name them.
-const REQUIRED: [(&str, &str, &str); 13] = [
+const REQUIRED: [(&str, &str, &str); 38] = [
     ("capsfilter", "coreelements", CORE),
     ("tee", "coreelements", CORE),
+    ("queue", "coreelements", CORE),
     ("appsrc", "app", BASE),
     ("appsink", "app", BASE),
+    ("audioconvert", "audioconvert", BASE),
+    ("audioresample", "audioresample", BASE),
+    ("opusdec", "opus", BASE),
+    ("videoconvert", "videoconvertscale", BASE),
     ("aacparse", "audioparsers", GOOD),
     ("ac3parse", "audioparsers", GOOD),
     ("mpegaudioparse", "audioparsers", GOOD),
+    ("alawdec", "alaw", GOOD),
+    ("mulawdec", "mulaw", GOOD),
+    ("vp8dec", "vpx", GOOD),
+    ("vp9dec", "vpx", GOOD),
     ("h264parse", "videoparsersbad", BAD),
     ("h265parse", "videoparsersbad", BAD),
     ("opusparse", "opusparse", BAD),
     ("tsdemux", "mpegtsdemux", BAD),
     ("mpegtsmux", "mpegtsmux", BAD),
     ("srtsink", "srt", BAD),
+    ("webrtcbin", "webrtc", BAD),
+    // What webrtcbin makes by itself, and fails without.
+    ("dtlssrtpdec", "dtls", BAD),
+    ("dtlssrtpenc", "dtls", BAD),
+    ("srtpdec", "srtp", BAD),
+    ("srtpenc", "srtp", BAD),
+    ("nicesrc", "nice", NICE),
+    ("nicesink", "nice", NICE),
+    ("rtpbin", "rtpmanager", GOOD),
+    ("rtph264depay", "rtp", GOOD),
+    ("rtpvp8depay", "rtp", GOOD),
+    ("rtpvp9depay", "rtp", GOOD),
+    ("rtpopusdepay", "rtp", GOOD),
+    ("rtppcmudepay", "rtp", GOOD),
+    ("rtppcmadepay", "rtp", GOOD),
+    ("voaacenc", "voaacenc", BAD),
+    ("x264enc", "x264", UGLY),
 ];
 
 /// Every required element that cannot be made on this machine; empty when all is well. Needs `gst::init`.
@@ -90,7 +118,7 @@ mod tests {
             let text = std::fs::read_to_string(&path).expect("a launch text");
             let lines = text.lines().filter(|line| !line.starts_with('#'));
             let words = lines.flat_map(str::split_whitespace);
-            for element in words.filter(|word| word.chars().all(|c| c.is_ascii_alphanumeric())) {
+            for element in words.filter(|word| word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')) {
                 assert!(REQUIRED.iter().any(|(required, ..)| *required == element), "{element} of {}", path.display());
                 seen += 1;
             }

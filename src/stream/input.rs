@@ -15,6 +15,8 @@ use tokio::sync::watch;
 use super::timeline::Timeline;
 use crate::media::caps;
 use crate::media::fanout::Fanout;
+use crate::media::gate::WISH_PAUSE;
+use crate::media::key_frames::KeyFrameWish;
 use crate::model::broadcast::TrackInfo;
 use crate::model::codec::{Begun, Codec, TrackKind};
 
@@ -55,6 +57,8 @@ struct Track {
     expected: bool,
     caps: Option<gst::Caps>,
     codec: Option<Codec>,
+    /// What it is made out of, unless the publisher sends it so.
+    transcoded_from: Option<&'static str>,
     /// When its last unit came, since the stream's epoch.
     last_arrival: Option<Duration>,
     /// Drop until the next key frame, after an overflow.
@@ -70,6 +74,8 @@ struct State {
     timeline: Timeline,
     tracks: [Track; 2],
     first_arrival: Option<Duration>,
+    /// When an overflow last wished for a key frame.
+    wished: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -79,6 +85,7 @@ struct Shared {
     epoch: Instant,
     state: Mutex<State>,
     begun: watch::Sender<Begun>,
+    key_frames: KeyFrameWish,
 }
 
 /// The door; clones share it.
@@ -87,14 +94,21 @@ pub struct Input(Arc<Shared>);
 
 impl Input {
     pub(super) fn new(fanout: Arc<Fanout>) -> Self {
-        let state = State { timeline: Timeline::default(), tracks: Default::default(), first_arrival: None };
-        let begun = watch::Sender::new(Begun::default());
-        Self(Arc::new(Shared { fanout, epoch: Instant::now(), state: Mutex::new(state), begun }))
+        let state =
+            State { timeline: Timeline::default(), tracks: Default::default(), first_arrival: None, wished: None };
+        let (begun, key_frames) = (watch::Sender::new(Begun::default()), KeyFrameWish::default());
+        Self(Arc::new(Shared { fanout, epoch: Instant::now(), state: Mutex::new(state), begun, key_frames }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // A poisoned line still places units in rising order: go on rather than lose the stream.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that the source's time stamps are made from the arrival of its packets, so that a step of one track
+    /// alone is meant, not a broken clock.
+    pub fn follow_arrival(&self) {
+        self.state().timeline.follow_arrival();
     }
 
     /// Announces a track that has not sent anything yet: the stream waits for it a little
@@ -122,12 +136,18 @@ impl Input {
         self.0.fanout.source(kind).set_caps(Some(new));
     }
 
+    /// Says what a track is made out of; `None` when the publisher sends it as it is.
+    pub fn set_transcoded(&self, kind: TrackKind, from: Option<&'static str>) {
+        self.state().tracks[kind.index()].transcoded_from = from;
+    }
+
     /// Takes a unit. Never blocks.
     pub fn push(&self, unit: AccessUnit) {
         let AccessUnit { kind, mut buffer, dts_ns, pts_ns } = unit;
         let now = self.0.epoch.elapsed();
         let mut state = self.state();
         state.first_arrival.get_or_insert(now);
+        let state = &mut *state;
         let track = &mut state.tracks[kind.index()];
         if track.caps.is_none() {
             return;
@@ -142,6 +162,9 @@ impl Input {
             track.wants_key = true;
         } else if key {
             track.wants_key = false;
+        } else if track.wants_key && state.wished.is_none_or(|last| now.saturating_sub(last) > WISH_PAUSE) {
+            state.wished = Some(now);
+            self.0.key_frames.wish();
         }
         if track.wants_key {
             track.dropped_units += 1;
@@ -162,12 +185,12 @@ impl Input {
                 buffer.unset_flags(gst::BufferFlags::DISCONT);
             }
         }
-        self.fill_silence(&state, kind, placed.dts_ns, now);
+        self.fill_silence(state, kind, placed.dts_ns, now);
         // The lock is held across the push: units of one track keep the order of their time stamps.
         if let Err(flow) = source.push_buffer(buffer) {
             tracing::debug!(track = %kind, ?flow, "the stream pipeline takes nothing more");
         }
-        self.publish_begun(&state, now);
+        self.publish_begun(state, now);
     }
 
     /// Sends a GAP up to `dts_ns` on every other track that has begun and is silent.
@@ -199,6 +222,18 @@ impl Input {
         self.0.begun.subscribe()
     }
 
+    /// Rises whenever a key frame would be of use: an endpoint was added, a gate wants to open again. For an
+    /// ingest that can ask its publisher for one; it decides how often. Gates pace their wishes, but there may
+    /// be many of them.
+    pub fn key_frame_requests(&self) -> watch::Receiver<u64> {
+        self.0.key_frames.subscribe()
+    }
+
+    /// The endpoints' side of [`Input::key_frame_requests`].
+    pub(super) fn key_frames(&self) -> KeyFrameWish {
+        self.0.key_frames.clone()
+    }
+
     /// Whether endpoints may connect.
     pub fn is_live(&self) -> bool {
         self.0.begun.borrow().live
@@ -224,6 +259,7 @@ impl Input {
                     size: caps::picture_size(caps),
                     audio: caps::audio_format(caps),
                     bitrate_bps: track.bitrate_bps(now),
+                    transcoded_from: track.transcoded_from,
                 })
             })
             .collect()

@@ -158,8 +158,12 @@ impl StreamHandle {
 
     /// Adds an endpoint; it connects by itself once data flows. Returns at once.
     pub fn add_endpoint(&self, record: EndpointRecord) {
-        let link =
-            StreamLink { key: self.0.key.clone(), fanout: Arc::clone(&self.0.fanout), begun: self.0.input.begun() };
+        let link = StreamLink {
+            key: self.0.key.clone(),
+            fanout: Arc::clone(&self.0.fanout),
+            begun: self.0.input.begun(),
+            key_frames: self.0.input.key_frames(),
+        };
         let id = record.id.clone();
         let handle = EndpointHandle::spawn(record, link, Arc::clone(&self.0.context));
         self.endpoints().push((id, handle));

@@ -10,6 +10,8 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
+mod key_frames;
+
 use super::*;
 use crate::model::codec::TrackKind;
 use crate::model::endpoint::EndpointStatus;
@@ -22,13 +24,20 @@ const TS: usize = 188;
 struct Source(gst::Pipeline);
 
 impl Source {
+    /// A key frame every second.
     fn start(input: &Input) -> Self {
-        let text = "videotestsrc is-live=true ! video/x-raw,width=160,height=120,framerate=25/1 \
-            ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 ! h264parse config-interval=-1 \
+        Self::with_gop(input, 25)
+    }
+
+    fn with_gop(input: &Input, pictures: u32) -> Self {
+        let text = format!(
+            "videotestsrc is-live=true ! video/x-raw,width=160,height=120,framerate=25/1 \
+            ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max={pictures} ! h264parse config-interval=-1 \
             ! video/x-h264,stream-format=byte-stream,alignment=au ! appsink name=video sync=false \
             audiotestsrc is-live=true ! audio/x-raw,rate=48000,channels=2 ! avenc_aac ! aacparse \
-            ! audio/mpeg,mpegversion=4,stream-format=adts ! appsink name=audio sync=false";
-        let pipeline = gst::parse::launch(text).expect("plugins").downcast::<gst::Pipeline>().expect("pipeline");
+            ! audio/mpeg,mpegversion=4,stream-format=adts ! appsink name=audio sync=false"
+        );
+        let pipeline = gst::parse::launch(&text).expect("plugins").downcast::<gst::Pipeline>().expect("pipeline");
         for kind in TrackKind::ALL {
             input.expect(kind);
             let sink = pipeline.by_name(kind.as_str()).and_downcast::<gst_app::AppSink>().expect("appsink");
@@ -52,6 +61,13 @@ impl Source {
         pipeline.set_state(gst::State::Playing).expect("playing");
         Self(pipeline)
     }
+
+    /// Asks its encoder for a key frame.
+    fn ask(&self) {
+        let structure = gst::Structure::builder("GstForceKeyUnit").field("all-headers", true).build();
+        let pad = self.0.by_name("video").and_then(|sink| sink.static_pad("sink")).expect("pad");
+        assert!(pad.push_event(gst::event::CustomUpstream::new(structure)));
+    }
 }
 
 impl Drop for Source {
@@ -62,7 +78,11 @@ impl Drop for Source {
 
 /// An SRT listener that hands on what its one caller sends.
 fn receiver() -> (SocketAddr, mpsc::Receiver<Vec<u8>>) {
-    let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), 20, |_| Ok(())).expect("a free port");
+    receiver_at((Ipv4Addr::LOCALHOST, 0).into())
+}
+
+fn receiver_at(address: SocketAddr) -> (SocketAddr, mpsc::Receiver<Vec<u8>>) {
+    let listener = Listener::bind(address, 20, |_| Ok(())).expect("a free port");
     let address = listener.local_address().expect("bound");
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {

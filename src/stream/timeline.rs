@@ -22,14 +22,19 @@ pub const FIRST_SPREAD_MAX: Duration = Duration::from_secs(2);
 /// An offset that no unit used for this long is forgotten.
 pub const CLOCK_KEPT: Duration = Duration::from_secs(5);
 
+/// How far from its arrival a unit of a source that follows arrival may be placed: bursts after a stall of the
+/// network or of this machine.
+pub const DEVIATION_MAX: Duration = Duration::from_secs(5);
+
 /// Distance between the last unit of an old clock and the first of a new one.
 const SPLICE: Duration = Duration::from_millis(40);
 
 /// Presentation and decode time differ by no more than this; more is a broken time stamp.
 const COMPOSITION_MAX: Duration = Duration::from_secs(10);
 
-/// Least step between two units of a track.
-const STEP_MIN_NS: i64 = 1_000;
+/// Least step between two units of a track: more than a tick of MPEG-TS (11.1 µs) and than a sample at 48 kHz
+/// (20.8 µs), so that they differ at a receiver too.
+const STEP_MIN_NS: i64 = 50_000;
 
 const fn ns(duration: Duration) -> i64 {
     duration.as_nanos() as i64
@@ -70,12 +75,21 @@ pub struct Timeline {
     /// By track: video, audio.
     last: [Option<Last>; 2],
     jumps: u64,
+    /// See [`Timeline::follow_arrival`].
+    follows_arrival: bool,
 }
 
 impl Timeline {
     /// How often the source's clock jumped.
     pub fn jumps(&self) -> u64 {
         self.jumps
+    }
+
+    /// From now on the source's clock is this machine's, as a jitter buffer makes it from the arrival of packets:
+    /// a step is a pause or a correction of one track against the other, and no jump, while it stays within
+    /// [`DEVIATION_MAX`] of the arrival.
+    pub fn follow_arrival(&mut self) {
+        self.follows_arrival = true;
     }
 
     /// Places a unit. `dts_ns` and `pts_ns` are the source's, in nanoseconds of any origin;
@@ -85,11 +99,16 @@ impl Timeline {
         let track = kind.index();
         let last = self.last[track];
         let other = self.last[1 - track];
-        let slot =
-            self.continued(last, other, dts_ns, arrived_ns).unwrap_or_else(|| self.start_clock(dts_ns, arrived_ns));
+        let continued = if self.follows_arrival {
+            self.near_arrival(dts_ns, arrived_ns)
+        } else {
+            self.continued(last, other, dts_ns, arrived_ns)
+        };
+        let slot = continued.unwrap_or_else(|| self.start_clock(dts_ns, arrived_ns));
         let clock = self.clocks[slot].get_or_insert(Clock { offset_ns: 0, used_ns: 0, generation: 0 });
         clock.used_ns = arrived_ns;
-        let mut placed_ns = dts_ns.saturating_add(clock.offset_ns).max(0);
+        let earliest_ns = if self.follows_arrival { arrived_ns.saturating_sub(ns(DEVIATION_MAX)) } else { 0 };
+        let mut placed_ns = dts_ns.saturating_add(clock.offset_ns).max(earliest_ns).max(0);
         if let Some(last) = last {
             let deficit = last.placed_ns.saturating_add(STEP_MIN_NS).saturating_sub(placed_ns);
             if deficit > 0 {
@@ -109,6 +128,13 @@ impl Timeline {
             pts_ns: placed_ns.saturating_add(composition_ns).max(0).unsigned_abs(),
             jumped: last.is_some_and(|last| last.generation != generation),
         }
+    }
+
+    /// The one clock of a source that follows arrival. A late unit continues it too: an encoder gives out the
+    /// sound from before a pause together with what comes behind it.
+    fn near_arrival(&self, dts_ns: i64, arrived_ns: i64) -> Option<usize> {
+        let placed_ns = dts_ns.saturating_add(self.clocks[0]?.offset_ns);
+        (placed_ns.saturating_sub(arrived_ns) <= ns(DEVIATION_MAX)).then_some(0)
     }
 
     /// The clock that a unit continues: of those it fits, the one that places it nearest to where it is expected.

@@ -124,3 +124,81 @@ fn a_locked_gate_stays_locked() {
     gate.lock();
     assert_eq!(gate.admit(video(1, true), at(1)), Verdict::Drop);
 }
+
+/// The frames at which a gate that gets no key frame wishes for one, out of `frames`.
+fn wishes(gate: &mut Gate, frames: std::ops::Range<u64>) -> Vec<u64> {
+    frames
+        .filter(|frame| {
+            assert_eq!(gate.admit(video(*frame, false), at(*frame)), Verdict::Drop);
+            gate.wishes(at(*frame))
+        })
+        .collect()
+}
+
+#[test]
+fn it_wishes_for_its_first_key_frame_once_connected_and_not_more_than_twice_a_second() {
+    let mut gate = Gate::new();
+    gate.add_track(TrackKind::Video);
+    assert_eq!(wishes(&mut gate, 0..50), [0; 0], "nobody would get it");
+    gate.connected();
+    assert!(gate.wishes(at(50)), "at once");
+    assert_eq!(wishes(&mut gate, 50..90), [63, 76, 89]);
+    assert_eq!(gate.admit(video(90, true), at(90)), Verdict::Open);
+    assert!(!gate.wishes(at(200)), "it has one");
+}
+
+#[test]
+fn a_wish_ahead_of_the_connection_counts() {
+    let mut gate = Gate::new();
+    gate.add_track(TrackKind::Video);
+    gate.wished(at(0));
+    gate.connected();
+    assert!(!gate.wishes(at(1)));
+    assert_eq!(wishes(&mut gate, 1..20), [13]);
+}
+
+#[test]
+fn sound_alone_and_a_locked_gate_wish_for_nothing() {
+    let mut gate = Gate::new();
+    gate.add_track(TrackKind::Audio);
+    gate.connected();
+    assert!(!gate.wishes(at(0)));
+    let mut gate = open_gate();
+    gate.lock();
+    assert!(!gate.wishes(at(0)));
+}
+
+#[test]
+fn a_gate_that_lagged_wishes_as_soon_as_it_has_drained_and_ever_more_seldom_the_more_often_it_closes() {
+    let mut gate = open_gate();
+    let (mut frame, mut pauses) = (0, Vec::new());
+    for _ in 0..6 {
+        // Blocked until it closes.
+        frame += 1;
+        while gate.admit(video(frame, false), at(frame)) == Verdict::Pass {
+            frame += 1;
+        }
+        assert_eq!(wishes(&mut gate, frame..frame + 300), [0; 0], "not drained");
+        frame += 300;
+        gate.consumed(TrackKind::Video, frame * FRAME_NS);
+        assert!(gate.wishes(at(frame)), "drained");
+        let next = wishes(&mut gate, frame..frame + 300)[0];
+        pauses.push((at(next) - at(frame)).as_millis());
+        frame += 300;
+        assert_eq!(gate.admit(video(frame, true), at(frame)), Verdict::Open);
+    }
+    assert_eq!(pauses, [1_000, 2_000, 4_000, 8_000, 8_000, 8_000]);
+
+    // Open for long: as good as new.
+    for _ in 0..STEADY_AFTER.as_nanos() as u64 / FRAME_NS {
+        frame += 1;
+        gate.consumed(TrackKind::Video, frame * FRAME_NS);
+        gate.admit(video(frame, false), at(frame));
+    }
+    while gate.admit(video(frame, false), at(frame)) == Verdict::Pass {
+        frame += 1;
+    }
+    gate.consumed(TrackKind::Video, frame * FRAME_NS);
+    assert!(gate.wishes(at(frame)));
+    assert_eq!(wishes(&mut gate, frame..frame + 20), [frame + 13]);
+}

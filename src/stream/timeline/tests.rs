@@ -192,3 +192,33 @@ fn broken_time_stamps_neither_overflow_nor_panic() {
         }
     }
 }
+
+#[test]
+fn of_a_source_that_follows_arrival_a_track_may_step_alone_and_stays_in_sync() {
+    let mut scene = Scene::new();
+    scene.line.follow_arrival();
+    scene.run(0, 50);
+    // The machine stood still for 1.5 s, and what waited comes at once; then time goes on where the wall clock is.
+    scene.now_ns += 1_500 * MS;
+    for source_ms in [2_000, 3_480] {
+        let (video, audio) = (scene.unit(Video, source_ms), scene.unit(Audio, source_ms));
+        assert_eq!((video.dts_ns, video.jumped, audio.jumped), (audio.dts_ns, false, false));
+    }
+    scene.run(3_520, 50);
+    assert!(scene.last_offsets_ms(40).iter().all(|offset| *offset == 0));
+    // A sender's report moves the sound by 80 ms, and it stays there.
+    let first = scene.unit(Audio, 5_520 + 80).dts_ns;
+    assert_eq!(first - scene.unit(Video, 5_520).dts_ns, 80 * MS as u64);
+    assert_eq!(scene.line.jumps(), 0);
+    scene.assert_rising();
+    // After a pause of the sound, what the encoder had kept comes with what is new, and disturbs nothing.
+    scene.now_ns += 30_000 * MS;
+    let late = scene.unit(Audio, 5_640);
+    assert!(!late.jumped && late.dts_ns < scene.now_ns as u64);
+    scene.run(35_560, 50);
+    assert!(scene.last_offsets_ms(40).iter().all(|offset| *offset == 0));
+    assert_eq!(scene.line.jumps(), 0);
+    // Time stamps that have nothing to do with arrival any more are a jump as ever.
+    assert!(scene.unit(Video, 90_000).jumped);
+    scene.assert_rising();
+}
