@@ -1,17 +1,48 @@
-//! One elementary stream inside an ingest pipeline: a parser from `pipelines/parse-*.launch`, and the
-//! way from its appsink into the stream's input.
+//! One elementary stream inside an ingest pipeline: a parser from `pipelines/parse-*.launch` (or a whole
+//! `transcode-*.launch`), and the way from its appsink through the stream's door.
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
+use tokio::sync::watch;
 
 use super::IngestError;
 use crate::media::caps::codec_of;
-use crate::media::launch;
+use crate::media::launch::{self, Launch};
 use crate::model::codec::{Codec, TrackKind};
 use crate::stream::{AccessUnit, Input};
 
-/// A parser bin with a `sink` pad, inside an ingest pipeline.
+/// What a track needs of a stream's input; tests put a collector in its place.
+pub(super) trait Door: Clone + Send + 'static {
+    /// See [`Input::set_caps`].
+    fn set_caps(&self, kind: TrackKind, caps: &gst::Caps);
+    /// See [`Input::push`].
+    fn push(&self, unit: AccessUnit);
+    /// See [`Input::set_transcoded`].
+    fn set_transcoded(&self, kind: TrackKind, from: Option<&'static str>);
+    /// See [`Input::key_frame_requests`].
+    fn key_frame_requests(&self) -> watch::Receiver<u64>;
+}
+
+impl Door for Input {
+    fn set_caps(&self, kind: TrackKind, caps: &gst::Caps) {
+        Input::set_caps(self, kind, caps);
+    }
+
+    fn push(&self, unit: AccessUnit) {
+        Input::push(self, unit);
+    }
+
+    fn set_transcoded(&self, kind: TrackKind, from: Option<&'static str>) {
+        Input::set_transcoded(self, kind, from);
+    }
+
+    fn key_frame_requests(&self) -> watch::Receiver<u64> {
+        Input::key_frame_requests(self)
+    }
+}
+
+/// A launch text as a bin with a `sink` pad, inside an ingest pipeline.
 #[derive(Debug)]
 pub(super) struct Track {
     pub(super) codec: Codec,
@@ -25,16 +56,30 @@ impl Track {
     pub(super) fn add(
         pipeline: &gst::Pipeline,
         codec: Codec,
-        input: &Input,
+        input: &impl Door,
         bias_ns: i64,
     ) -> Result<Self, IngestError> {
         let text = launch::parse(codec);
-        let bin = text.bin()?;
-        let parse: gst::Element = text.element(&bin, "parse")?;
+        input.set_transcoded(codec.kind(), None);
+        Self::start(pipeline, text, text.bin()?, "parse", codec, input, bias_ns)
+    }
+
+    /// Puts the bin of `text` into `pipeline` and starts it: what is linked to its first element, `entry`,
+    /// comes out of its appsink `out` as `codec`. The bias is that of [`Track::add`].
+    pub(super) fn start(
+        pipeline: &gst::Pipeline,
+        text: Launch,
+        bin: gst::Bin,
+        entry: &'static str,
+        codec: Codec,
+        input: &impl Door,
+        bias_ns: i64,
+    ) -> Result<Self, IngestError> {
+        let first: gst::Element = text.element(&bin, entry)?;
         let out: gst_app::AppSink = text.element(&bin, "out")?;
         out.set_callbacks(deliver(codec.kind(), input.clone(), bias_ns));
         let target =
-            parse.static_pad("sink").ok_or_else(|| IngestError::Refused("a parser without sink pad".into()))?;
+            first.static_pad("sink").ok_or_else(|| IngestError::Refused(format!("{entry} without sink pad")))?;
         let sink = gst::GhostPad::with_target(&target)?;
         bin.add_pad(&sink)?;
         pipeline.add(&bin)?;
@@ -42,7 +87,7 @@ impl Track {
         Ok(Self { codec, bin, sink })
     }
 
-    /// Takes the parser out. Its sink pad must be unlinked or idle.
+    /// Takes it out. Its sink pad must be unlinked or idle.
     pub(super) fn remove(&self, pipeline: &gst::Pipeline) {
         if let Some(peer) = self.sink.peer() {
             let _ = peer.unlink(&self.sink);
@@ -54,7 +99,7 @@ impl Track {
 }
 
 /// Hands every parsed unit to the input.
-fn deliver(kind: TrackKind, input: Input, bias_ns: i64) -> gst_app::AppSinkCallbacks {
+fn deliver(kind: TrackKind, input: impl Door, bias_ns: i64) -> gst_app::AppSinkCallbacks {
     let mut last_caps: Option<gst::Caps> = None;
     let mut last_dts_ns: Option<i64> = None;
     gst_app::AppSinkCallbacks::builder()
