@@ -1,10 +1,10 @@
 //! srt-restream: a live SRT restreaming service.
 //!
-//! A publisher sends a stream over RTMP or SRT; the service forwards the same content, without
-//! re-encoding, to any number of SRT endpoints that are added and removed while it runs.
+//! A publisher sends a stream over WebRTC, RTMP or SRT; the service forwards the same content, re-encoded only
+//! where MPEG-TS cannot carry it, to any number of SRT endpoints that are added and removed while it runs.
 //!
 //! Arrows between the rooms run downwards only, in this order (a test holds them):
-//! `app` → `api`, `ingest` → `manager` → `stream` → `endpoint` → `media`, `store` → `srt` → `config` → `model`.
+//! `app` → `api` → `ingest` → `manager` → `stream` → `endpoint` → `media`, `store` → `srt`, `os` → `config` → `model`.
 
 pub mod api;
 pub mod app;

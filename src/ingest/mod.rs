@@ -7,6 +7,9 @@ pub mod elementary;
 pub mod rtmp;
 pub mod srt;
 mod track;
+#[allow(dead_code)] // until a WebRTC session links it
+mod transcode;
+pub mod webrtc;
 
 use crate::media::launch::LaunchError;
 
