@@ -127,6 +127,12 @@ impl Store {
         open::open(url).await.map(|pool| Self { pool })
     }
 
+    /// The directory of the database file, where other files of the service may lie.
+    pub fn directory(&self) -> PathBuf {
+        let file = self.pool.connect_options().get_filename().to_owned();
+        file.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from)
+    }
+
     /// Everything stored, oldest broadcast first, endpoints in the order they were added. A row that
     /// can't be read is kept in the file and logged once, here.
     ///
