@@ -10,10 +10,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::api;
+use crate::api::tls::Tls;
 use crate::config::Settings;
 use crate::endpoint::state::RetryPolicy;
 use crate::ingest::rtmp;
 use crate::ingest::srt::SrtIngest;
+use crate::ingest::webrtc::WebRtc;
 use crate::manager::Manager;
 use crate::store::Store;
 use crate::stream::StreamContext;
@@ -27,8 +29,10 @@ pub struct App {
     srt: SrtIngest,
     rtmp: tokio::net::TcpListener,
     http: TcpListener,
+    https: TcpListener,
+    tls: Tls,
     settings: Arc<Settings>,
-    addresses: [SocketAddr; 3],
+    addresses: [SocketAddr; 4],
     shutdown: CancellationToken,
 }
 
@@ -41,13 +45,20 @@ impl App {
         let settings = Arc::new(settings);
         let shutdown = CancellationToken::new();
         let store = Store::open(&settings.store.url).await.context("the store cannot be opened")?;
+        let tls = Tls::prepare(&settings.https, &store.directory())?;
         let bind = |listen: SocketAddr, key: &'static str| {
             TcpListener::bind(listen).with_context(|| format!("{key} = \"{listen}\" cannot be bound"))
         };
         let http = bind(settings.http.listen, "http.listen")?;
+        let https = bind(settings.https.listen, "https.listen")?;
         let rtmp = bind(settings.rtmp.listen, "rtmp.listen")?;
         rtmp.set_nonblocking(true)?;
         let rtmp = tokio::net::TcpListener::from_std(rtmp)?;
+        for address in &settings.webrtc.local_addresses {
+            // Else no offer could be answered, and nobody would know why.
+            std::net::UdpSocket::bind((*address, 0))
+                .with_context(|| format!("webrtc.local_addresses: {address} is no address of this host"))?;
+        }
         let retry = RetryPolicy {
             min: Duration::from_millis(settings.endpoint.retry_min_ms),
             max: Duration::from_millis(settings.endpoint.retry_max_ms),
@@ -61,8 +72,8 @@ impl App {
         let srt = SrtIngest::bind(Arc::clone(&settings), manager.clone(), shutdown.clone())
             .with_context(|| format!("srt.listen = \"{}\" cannot be bound", settings.srt.listen))?;
         context.set_own_srt(srt.local_address());
-        let addresses = [http.local_addr()?, rtmp.local_addr()?, srt.local_address()];
-        Ok(Self { manager, srt, rtmp, http, settings, addresses, shutdown })
+        let addresses = [http.local_addr()?, https.local_addr()?, rtmp.local_addr()?, srt.local_address()];
+        Ok(Self { manager, srt, rtmp, http, https, tls, settings, addresses, shutdown })
     }
 
     /// Serves until SIGTERM or SIGINT, then ends within 5 s: publishers and endpoints are closed, the
@@ -71,20 +82,25 @@ impl App {
     /// # Errors
     /// A server could not be started, or broke.
     pub async fn run(self) -> anyhow::Result<()> {
-        let Self { manager, srt, rtmp, http, settings, addresses, shutdown } = self;
-        let [http_at, rtmp_at, srt_at] = addresses;
+        let Self { manager, srt, rtmp, http, https, tls, settings, addresses, shutdown } = self;
+        let [http_at, https_at, rtmp_at, srt_at] = addresses;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let ports = api::Ports { http: http_at.port(), rtmp: rtmp_at.port(), srt: srt_at.port() };
-        let state = Arc::new(api::ApiState::new(manager.clone(), Arc::clone(&settings), ports));
-        let server = api::serve(http, Arc::clone(&state)).context("the HTTP server cannot be started")?;
+        let ports =
+            api::Ports { http: http_at.port(), https: https_at.port(), rtmp: rtmp_at.port(), srt: srt_at.port() };
+        let webrtc = WebRtc::new(manager.clone(), Arc::clone(&settings), shutdown.clone());
+        let state = Arc::new(api::ApiState::new(manager.clone(), webrtc.clone(), Arc::clone(&settings), ports));
+        let secure = Some((https, tls.server_config()));
+        let server = api::serve(http, secure, Arc::clone(&state)).context("the HTTP server cannot be started")?;
         let server_handle = server.handle();
         let mut server = tokio::spawn(server);
+        let watch = tls.watch(shutdown.clone()).context("SIGHUP cannot be listened to")?;
+        tokio::spawn(watch);
         let srt = srt.serve().context("the SRT listener cannot be started")?;
         let rtmp = rtmp::serve(rtmp, manager.clone(), Arc::clone(&settings), shutdown.clone());
         let rtmp = tokio::spawn(rtmp);
         state.set_ready(true);
-        tracing::info!(http = %http_at, rtmp = %rtmp_at, srt = %srt_at, "ready");
+        tracing::info!(http = %http_at, https = %https_at, rtmp = %rtmp_at, srt = %srt_at, "ready");
 
         let ended = tokio::select! {
             _ = terminate.recv() => Ok(()),
@@ -99,10 +115,13 @@ impl App {
         tracing::info!("stopping");
         state.set_ready(false);
         let stop = async {
-            // The manager first: it takes no publisher any more and ends those that run.
+            // The signalling before all: it tells browsers why their stream is about to end.
+            state.close_sockets().await;
+            // Then the manager: it takes no publisher any more and ends those that run.
             manager.shutdown().await;
             shutdown.cancel();
             let _ = rtmp.await;
+            webrtc.ended().await;
             let _ = tokio::task::spawn_blocking(move || srt.join()).await;
             server_handle.stop(false).await;
         };

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
+use srt_restream::api::tls;
 use srt_restream::app::App;
 use srt_restream::config::{self, Loaded, Settings};
 use srt_restream::media::preflight;
@@ -46,6 +47,10 @@ fn main() -> ExitCode {
     }
     if arguments.print_config || arguments.check_config {
         return ExitCode::SUCCESS;
+    }
+    // Not a part of --check-config, which also runs where the files are not yet.
+    if let Err(error) = tls::check(&settings.https) {
+        return unusable([error]);
     }
     if let Err(error) = telemetry::init(&settings.log) {
         return unusable([error]);

@@ -34,9 +34,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let bytes = tokio::time::timeout(BODY_WAIT, read(&request, payload))
-                .await
-                .map_err(|_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time"))??;
+            let bytes = read_in_time(&request, payload).await?;
             if bytes.iter().all(u8::is_ascii_whitespace) {
                 return Ok(Self(None));
             }
@@ -44,6 +42,13 @@ impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
             parse(&bytes).map(Self)
         })
     }
+}
+
+/// The whole body, if it is not too large and comes in time.
+pub(super) async fn read_in_time(request: &HttpRequest, payload: Payload) -> Result<Vec<u8>, ApiError> {
+    tokio::time::timeout(BODY_WAIT, read(request, payload))
+        .await
+        .map_err(|_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time"))?
 }
 
 async fn read(request: &HttpRequest, mut payload: Payload) -> Result<Vec<u8>, ApiError> {
@@ -71,14 +76,21 @@ async fn read(request: &HttpRequest, mut payload: Payload) -> Result<Vec<u8>, Ap
     Ok(bytes)
 }
 
+/// Sent plain.
+pub(super) fn check_encoding(request: &HttpRequest) -> Result<(), ApiError> {
+    match request.headers().get(CONTENT_ENCODING) {
+        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
+            let message = "Content-Encoding is not supported; send the body as it is";
+            Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// `application/json` or `application/*+json`, sent plain.
 fn check_type(request: &HttpRequest) -> Result<(), ApiError> {
+    check_encoding(request)?;
     let unsupported = |message: String| ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
-    if let Some(encoding) = request.headers().get(CONTENT_ENCODING)
-        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
-    {
-        return Err(unsupported("Content-Encoding is not supported; send the body as it is".into()));
-    }
     let given = request.headers().get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let Some(given) = given else {
         return Err(unsupported("Content-Type is missing; application/json is wanted".into()));

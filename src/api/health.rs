@@ -23,6 +23,7 @@ struct Health {
 #[derive(Serialize)]
 struct PortsDto {
     http: u16,
+    https: u16,
     rtmp: u16,
     srt: u16,
 }
@@ -54,7 +55,12 @@ async fn health(state: web::Data<ApiState>) -> HttpResponse {
         status: status(&state),
         version: env!("CARGO_PKG_VERSION"),
         uptime_s: state.started.elapsed().as_secs(),
-        ports: PortsDto { http: state.ports.http, rtmp: state.ports.rtmp, srt: state.ports.srt },
+        ports: PortsDto {
+            http: state.ports.http,
+            https: state.ports.https,
+            rtmp: state.ports.rtmp,
+            srt: state.ports.srt,
+        },
         streams: totals.streams,
         endpoints: totals.endpoints,
     })

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{BroadcastBody, EndpointDto, REDACTED, StreamInfo};
-use crate::manager::{BroadcastStatus, BroadcastView, LiveView, TYPE_LIVE_STREAM, unix_ms};
+use crate::manager::{BroadcastStatus, BroadcastView, TYPE_LIVE_STREAM, unix_ms};
 use crate::model::srt_url::redact;
 
 #[derive(Debug, Serialize)]
@@ -130,7 +130,7 @@ impl BroadcastDto {
             play_list_status: None,
             kind: set.kind.unwrap_or_else(|| TYPE_LIVE_STREAM.to_owned()),
             publish_type: view.live.as_ref().map(|live| live.publish_type.as_str()),
-            name: set.name,
+            name: set.name.or_else(|| said(view, "streamName")),
             description: set.description,
             publish: set.publish.unwrap_or(true),
             date: unix_ms(view.record.date),
@@ -182,17 +182,17 @@ impl BroadcastDto {
             latitude: set.latitude,
             longitude: set.longitude,
             altitude: set.altitude,
-            main_track_stream_id: set.main_track_stream_id,
+            main_track_stream_id: set.main_track_stream_id.or_else(|| said(view, "mainTrack")),
             absolute_start_time_ms: 0,
             webrtc_viewer_limit: set.webrtc_viewer_limit.unwrap_or(-1),
             hls_viewer_limit: set.hls_viewer_limit.unwrap_or(-1),
             dash_viewer_limit: set.dash_viewer_limit.unwrap_or(-1),
             sub_folder: set.sub_folder,
             current_play_index: 0,
-            meta_data: set.meta_data.or_else(|| view.live.as_ref().and_then(publisher_meta)),
+            meta_data: set.meta_data.or_else(|| publisher_meta(view)),
             playlist_loop_enabled: set.playlist_loop_enabled.unwrap_or(true),
             update_time: live.update,
-            role: set.role,
+            role: set.role.or_else(|| said(view, "role")),
             hls_parameters: set.hls_parameters,
             auto_start_stop_enabled: set.auto_start_stop_enabled.unwrap_or(false),
             encoder_settings_list: set.encoder_settings_list,
@@ -223,9 +223,24 @@ impl LiveTimes {
     }
 }
 
-/// What the publisher said of itself, as the JSON text that Ant Media puts there.
-fn publisher_meta(live: &LiveView) -> Option<String> {
-    let pairs: Map<String, Value> =
-        live.meta.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect();
+/// What the publisher said of its stream under this name.
+fn said(view: &BroadcastView, name: &str) -> Option<String> {
+    let meta = &view.live.as_ref()?.meta;
+    meta.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+}
+
+/// The publisher's own `metaData`; without one, all that it said and that has no field of its own, as the
+/// JSON text that Ant Media puts there.
+fn publisher_meta(view: &BroadcastView) -> Option<String> {
+    if let Some(text) = said(view, "metaData") {
+        return Some(text);
+    }
+    let pairs: Map<String, Value> = view
+        .live
+        .iter()
+        .flat_map(|live| &live.meta)
+        .filter(|(key, _)| !["streamName", "mainTrack", "role"].contains(&key.as_str()))
+        .map(|(key, value)| (key.clone(), Value::from(value.as_str())))
+        .collect();
     (!pairs.is_empty()).then(|| Value::Object(pairs).to_string())
 }

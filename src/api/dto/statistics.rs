@@ -58,15 +58,21 @@ impl AppBroadcastStatistics {
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct StreamInfo {
     /// Pixels.
-    video_height: u32,
+    pub(in crate::api) video_height: u32,
     /// Pixels.
-    video_width: u32,
+    pub(in crate::api) video_width: u32,
     /// Bits per second.
-    video_bitrate: u64,
+    pub(in crate::api) video_bitrate: u64,
     /// Bits per second.
-    audio_bitrate: u64,
+    pub(in crate::api) audio_bitrate: u64,
     /// Null without video.
-    video_codec: Option<&'static str>,
+    pub(in crate::api) video_codec: Option<&'static str>,
+    /// What the publisher sends, when video is made out of it. Not Ant Media's, so it is there only then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    video_transcoded_from: Option<&'static str>,
+    /// The same of audio.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audio_transcoded_from: Option<&'static str>,
 }
 
 impl StreamInfo {
@@ -85,6 +91,8 @@ impl StreamInfo {
             video_bitrate: video.map_or(0, |video| video.bitrate_bps),
             audio_bitrate: audio.map_or(0, |audio| audio.bitrate_bps),
             video_codec: video.map(|video| codec_name(video.codec)),
+            video_transcoded_from: video.and_then(|video| video.transcoded_from),
+            audio_transcoded_from: audio.and_then(|audio| audio.transcoded_from),
         })
     }
 }

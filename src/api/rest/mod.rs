@@ -7,7 +7,7 @@ mod broadcasts;
 mod endpoints;
 mod lists;
 pub(super) mod methods;
-mod target;
+pub(super) mod target;
 
 use actix_web::http::StatusCode;
 use actix_web::middleware::from_fn;

@@ -21,18 +21,18 @@ use crate::model::ids::{AppName, StreamKey};
 const HOST_LEN_MAX: usize = 255;
 
 /// A configured application, from the path. 404 for any other.
-pub(super) struct App(pub(super) AppName);
+pub(in crate::api) struct App(pub(in crate::api) AppName);
 
 /// A stream, from the path.
-pub(super) struct Target {
+pub(in crate::api) struct Target {
     /// Its name as it was given, for the answer.
-    pub(super) id: String,
+    pub(in crate::api) id: String,
     /// Its key; None when the name can't be one of a stream.
-    pub(super) key: Option<StreamKey>,
+    pub(in crate::api) key: Option<StreamKey>,
 }
 
 /// A query's pairs; of equal keys the last one counts.
-pub(super) struct Query(HashMap<String, String>);
+pub(in crate::api) struct Query(HashMap<String, String>);
 
 fn segment(request: &HttpRequest, name: &str) -> String {
     let raw = request.match_info().get(name).unwrap_or_default();
@@ -81,6 +81,11 @@ impl FromRequest for Query {
 }
 
 impl Query {
+    /// All of them.
+    pub(in crate::api) fn pairs(self) -> impl Iterator<Item = (String, String)> {
+        self.0.into_iter()
+    }
+
     pub(super) fn text(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
     }

@@ -202,6 +202,10 @@ async fn a_live_broadcast_shows_what_is_measured() {
         let answer = world.get(&format!("{BASE}/{path}")).await;
         assert_eq!((answer.status, answer.text.as_str()), (200, wanted), "{path}");
     }
+    world.streams.last().set_transcoded_from([Some("VP8"), Some("Opus")]);
+    let info = world.get(&format!("{BASE}/s/stream-info")).await.json();
+    assert_eq!((&info[0]["videoCodec"], &info[0]["videoTranscodedFrom"]), (&"H264".into(), &"VP8".into()));
+    assert_eq!(info[0]["audioTranscodedFrom"], "Opus");
 }
 
 #[actix_web::test]

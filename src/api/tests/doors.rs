@@ -63,7 +63,7 @@ async fn health_says_what_runs_and_where() {
     world.call("POST", &format!("{BASE}/s/endpoint"), Some(r#"{"endpointUrl":"srt://192.0.2.1"}"#)).await;
     let health = world.get("/health").await;
     let wanted = format!(
-        r#"{{"status":"ok","version":"{}","uptime_s":{},"ports":{{"http":5080,"rtmp":1935,"srt":4200}},"streams":1,"endpoints":1}}"#,
+        r#"{{"status":"ok","version":"{}","uptime_s":{},"ports":{{"http":5080,"https":5443,"rtmp":1935,"srt":4200}},"streams":1,"endpoints":1}}"#,
         env!("CARGO_PKG_VERSION"),
         health.json()["uptime_s"]
     );
@@ -98,7 +98,7 @@ async fn the_server_answers_beside_silent_connections_and_stops_by_its_handle() 
     let world = World::new().await;
     let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
     let address = listener.local_addr().expect("address");
-    let server = super::super::serve(listener, Arc::clone(&world.state)).expect("serves");
+    let server = super::super::serve(listener, None, Arc::clone(&world.state)).expect("serves");
     let (handle, running) = (server.handle(), tokio::spawn(server));
     let asked = tokio::task::spawn_blocking(move || {
         let silent: Vec<TcpStream> = (0..50).map(|_| TcpStream::connect(address).expect("connects")).collect();

@@ -5,6 +5,10 @@ mod bodies;
 mod broadcasts;
 mod doors;
 mod endpoints;
+mod page;
+mod signalling;
+mod socket;
+mod whip;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +17,9 @@ use actix_web::http::header::HeaderMap;
 use actix_web::{App, test};
 use serde_json::Value;
 
+use super::publishers::Publishers;
+use super::publishers::fake::{self, FakeIngest};
+use super::signalling::Bounds as SocketBounds;
 use super::{ApiState, Ports, configure};
 use crate::config::Settings;
 use crate::manager::fake::{FakeStreams, Shared as Fakes};
@@ -26,6 +33,7 @@ pub(super) struct World {
     state: Arc<ApiState>,
     manager: Manager,
     streams: Arc<FakeStreams>,
+    webrtc: Arc<FakeIngest>,
     path: std::path::PathBuf,
     _directory: tempfile::TempDir,
 }
@@ -49,6 +57,11 @@ pub(super) const BASE: &str = "/live/rest/v2/broadcasts";
 
 impl World {
     async fn new() -> Self {
+        Self::with(SocketBounds::default()).await
+    }
+
+    /// With other waits of the WebSockets.
+    async fn with(socket_bounds: SocketBounds) -> Self {
         let directory = tempfile::tempdir().expect("tempdir");
         let path = directory.path().join("test.db");
         let store = Store::open(&format!("sqlite://{}", path.display())).await.expect("opens");
@@ -57,9 +70,13 @@ impl World {
         let fakes = Arc::new(Fakes(Arc::clone(&streams)));
         let (manager, _) =
             Manager::spawn_with(Arc::clone(&settings), store, fakes, Bounds::default()).await.expect("spawns");
-        let ports = Ports { http: 5080, rtmp: 1935, srt: 4200 };
-        let state = Arc::new(ApiState::new(manager.clone(), settings, ports));
-        Self { state, manager, streams, path, _directory: directory }
+        let ports = Ports { http: 5080, https: 5443, rtmp: 1935, srt: 4200 };
+        let webrtc = FakeIngest::new(manager.clone());
+        let publishers =
+            Publishers::over(Arc::new(fake::Shared(Arc::clone(&webrtc))), tokio::runtime::Handle::current());
+        let state = ApiState::over(manager.clone(), publishers, settings, ports);
+        let state = Arc::new(ApiState { socket_bounds, ..state });
+        Self { state, manager, streams, webrtc, path, _directory: directory }
     }
 
     async fn send(&self, request: test::TestRequest) -> Answer {

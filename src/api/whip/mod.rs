@@ -1,0 +1,307 @@
+//! WHIP (RFC 9725): `/{app}/whip/{id}` takes an offer, `/{app}/whip/{id}/{session}` is the session.
+//!
+//! Owns methods, headers and preconditions. Must not know what an offer holds. It stands outside
+//! `/{app}/rest`, so the address filter does not apply. The hard thing: a session's ICE can't be restarted
+//! by the GStreamer we run on, so a client that tries must be told so in the way that lets it keep the
+//! session or end it (422, RFC 9725, 4.3.1).
+//!
+//! `Authorization` is taken and not looked at; it is neither kept nor logged.
+
+mod fragment;
+mod problem;
+mod sessions;
+
+use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_TYPE, ETAG,
+    HeaderName, HeaderValue, IF_MATCH, LINK, LOCATION,
+};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{Error, HttpRequest, HttpResponse, ResponseError as _, web};
+use futures::future::BoxFuture;
+use uuid::Uuid;
+
+use super::ApiState;
+use super::body;
+use super::publishers::{meta, user_agent};
+use super::rest::target::{Query, Target};
+use crate::ingest::webrtc::{IceServer, Trickle};
+use crate::manager::PublishRequest;
+use crate::model::broadcast::PublishType;
+use crate::model::ids::StreamKey;
+use fragment::{Fragment, Offered};
+use problem::Problem;
+pub(super) use sessions::Sessions;
+
+const SDP: &str = "application/sdp";
+const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+const ENDPOINT_METHODS: &str = "GET, HEAD, OPTIONS, POST";
+const SESSION_METHODS: &str = "GET, HEAD, OPTIONS, PATCH, DELETE";
+const ALLOWED_HEADERS: &str = "Authorization, Content-Type, If-Match, Accept";
+const EXPOSED_HEADERS: &str = "Location, Link, ETag, Accept-Post, Accept-Patch, Retry-After";
+/// How long a browser may remember a preflight, in seconds.
+const PREFLIGHT_AGE_S: &str = "1800";
+
+type State = web::Data<ApiState>;
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(
+            web::resource("/{app}/whip/{id}")
+                .route(web::post().to(publish))
+                .default_service(web::to(endpoint))
+                .wrap(from_fn(cors)),
+        )
+        .service(
+            web::resource("/{app}/whip/{id}/{session}")
+                .route(web::patch().to(trickle))
+                .route(web::delete().to(end))
+                .default_service(web::to(session))
+                .wrap(from_fn(cors)),
+        );
+}
+
+/// Lets scripts of any origin read the answers, and answers preflights without looking further.
+async fn cors(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<EitherBody<impl MessageBody, BoxBody>>, Error> {
+    let preflight =
+        request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = if preflight {
+        let is_session = request.match_info().get("session").is_some();
+        let (methods, accepted) = if is_session { (SESSION_METHODS, FRAGMENT) } else { (ENDPOINT_METHODS, SDP) };
+        let answer = HttpResponse::Ok()
+            .insert_header((ACCESS_CONTROL_ALLOW_METHODS, methods))
+            .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS))
+            .insert_header((ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE_S))
+            .insert_header((accept(is_session), accepted))
+            .finish();
+        request.into_response(answer).map_into_right_body()
+    } else {
+        next.call(request).await?.map_into_left_body()
+    };
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
+    Ok(response)
+}
+
+/// `Accept-Patch` (RFC 5789) or `Accept-Post` (W3C LDP).
+fn accept(is_session: bool) -> HeaderName {
+    HeaderName::from_static(if is_session { "accept-patch" } else { "accept-post" })
+}
+
+/// The stream that the path names.
+fn stream(target: Target) -> Result<StreamKey, Problem> {
+    let Target { id, key } = target;
+    key.ok_or_else(|| match id.parse::<crate::model::ids::StreamId>() {
+        Err(reason) => Problem::bad_request(format!("the stream id {reason}")),
+        Ok(_) => Problem::bad_request("the stream id is not valid"),
+    })
+}
+
+/// A body of this type, as text.
+async fn text(request: &HttpRequest, payload: web::Payload, wanted: &str) -> Result<String, Problem> {
+    let payload: Payload = payload.into_inner();
+    let bytes = body::read_in_time(request, payload).await?;
+    let given = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = given.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case(wanted) {
+        let detail = format!("Content-Type is {essence:?}; {wanted} is wanted");
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+    }
+    body::check_encoding(request)?;
+    String::from_utf8(bytes).map_err(|_| Problem::bad_request("the body is not UTF-8"))
+}
+
+async fn publish(
+    request: HttpRequest,
+    target: Result<Target, super::error::ApiError>,
+    query: Result<Query, super::error::ApiError>,
+    state: State,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let key = stream(target?)?;
+    let offer = text(&request, payload, SDP).await?;
+    if offer.trim().is_empty() {
+        return Err(Problem::bad_request("the body is empty; an SDP offer is wanted"));
+    }
+    let peer = request.peer_addr().ok_or_else(|| Problem::bad_request("the client has no address"))?;
+    if !state.whip.have_place() {
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "all WHIP sessions are taken"));
+    }
+    let wanted = PublishRequest {
+        app: key.app.to_string(),
+        stream: key.id.to_string(),
+        publish_type: PublishType::WebRtc,
+        peer,
+        user_agent: user_agent(&request),
+        meta: meta(query?.pairs()),
+    };
+    let admitted = state.publishers.admit(wanted).await?;
+    let offered = Offered::read(&offer);
+    let (answer, connection, news) = admitted.answer(offer, Trickle::InAnswer).await?;
+    let (id, tag) = state.whip.enter(key.clone(), connection, offered);
+    state.publishers.spawn(state.whip.clone().watch(id, news));
+    let mut response = HttpResponse::Created();
+    response
+        .insert_header((LOCATION, format!("/{}/whip/{}/{id}", key.app, key.id)))
+        .insert_header((ETAG, format!("\"{tag}\"")))
+        .insert_header((CONTENT_TYPE, SDP));
+    add_links(&mut response, &state.publishers.ice_servers());
+    Ok(response.body(answer))
+}
+
+/// STUN and TURN servers, as RFC 9725, 4.6, has them.
+fn add_links(response: &mut actix_web::HttpResponseBuilder, servers: &[IceServer]) {
+    for server in servers {
+        if let Ok(value) = HeaderValue::try_from(link(server)) {
+            response.append_header((LINK, value));
+        }
+    }
+}
+
+fn link(server: &IceServer) -> String {
+    let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+    let mut link = format!("<{}>; rel=\"ice-server\"", server.uri);
+    if let (Some(username), Some(credential)) = (&server.username, &server.credential) {
+        let (username, credential) = (quoted(username), quoted(credential));
+        link += &format!("; username=\"{username}\"; credential=\"{credential}\"; credential-type=\"password\"");
+    }
+    link
+}
+
+/// The endpoint's other methods. It has no representation: GET is answered with nothing (RFC 9725, 4.1).
+async fn endpoint(
+    request: HttpRequest,
+    target: Result<Target, super::error::ApiError>,
+    state: State,
+) -> Result<HttpResponse, Problem> {
+    stream(target?)?;
+    match *request.method() {
+        Method::GET | Method::HEAD => Ok(HttpResponse::NoContent().finish()),
+        Method::OPTIONS => {
+            let mut response = HttpResponse::Ok();
+            response.insert_header((accept(false), SDP)).insert_header((ALLOW, ENDPOINT_METHODS));
+            add_links(&mut response, &state.publishers.ice_servers());
+            Ok(response.finish())
+        }
+        _ => Ok(not_allowed(ENDPOINT_METHODS)),
+    }
+}
+
+fn not_allowed(allowed: &'static str) -> HttpResponse {
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("this resource takes {allowed}"));
+    let mut response = problem.error_response();
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// The session that the path names.
+fn found(
+    request: &HttpRequest,
+    target: Result<Target, super::error::ApiError>,
+    state: &ApiState,
+) -> Result<(Uuid, sessions::Running), Problem> {
+    let key = stream(target?)?;
+    let id = request.match_info().get("session").and_then(|text| text.parse::<Uuid>().ok());
+    id.and_then(|id| Some((id, state.whip.get(id, &key)?)))
+        .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "there is no such session, or it has ended"))
+}
+
+/// The session's other methods.
+async fn session(
+    request: HttpRequest,
+    target: Result<Target, super::error::ApiError>,
+    state: State,
+) -> Result<HttpResponse, Problem> {
+    found(&request, target, &state)?;
+    match *request.method() {
+        Method::GET | Method::HEAD => Ok(HttpResponse::NoContent().finish()),
+        Method::OPTIONS => Ok(HttpResponse::Ok()
+            .insert_header((accept(true), FRAGMENT))
+            .insert_header((ALLOW, SESSION_METHODS))
+            .finish()),
+        _ => Ok(not_allowed(SESSION_METHODS)),
+    }
+}
+
+/// Whether `If-Match` names the session's ICE session (RFC 9110, 13.1.1; RFC 6585, 3).
+fn check_precondition(request: &HttpRequest, tag: Uuid) -> Result<(), Problem> {
+    let mut given = request.headers().get_all(IF_MATCH).peekable();
+    if given.peek().is_none() {
+        let detail = "If-Match is missing; it must name the session's ETag";
+        return Err(Problem::new(StatusCode::PRECONDITION_REQUIRED, detail));
+    }
+    let own = format!("\"{tag}\"");
+    // Clients write `"*"` as well as `*`: RFC 9725's own example does.
+    let fits = |item: &str| [own.as_str(), "*", "\"*\""].contains(&item.trim());
+    if given.filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(',')).any(fits) {
+        return Ok(());
+    }
+    Err(Problem::new(StatusCode::PRECONDITION_FAILED, "If-Match does not name the session's ETag"))
+}
+
+async fn trickle(
+    request: HttpRequest,
+    target: Result<Target, super::error::ApiError>,
+    state: State,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let (id, running) = found(&request, target, &state)?;
+    let text = text(&request, payload, FRAGMENT).await?;
+    check_precondition(&request, running.tag)?;
+    let fragment = running.offered.fragment(&text);
+    let fragment = fragment.map_err(|reason| Problem::bad_request(format!("the fragment is not valid: {reason}")))?;
+    let candidates = match fragment {
+        Fragment::Candidates(candidates) => candidates,
+        Fragment::Restart => {
+            let detail = "ICE can't be restarted here; the session goes on as it is. DELETE it and POST anew";
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+        }
+    };
+    let taken = state.whip.take_candidates(id, candidates.len());
+    for candidate in &candidates[..taken] {
+        // One that can't be used is discarded without a word (RFC 9725, 4.3.2).
+        if let Err(error) = running.peer.add_candidate(candidate) {
+            tracing::debug!(stream = %running.key, %error, "a candidate is ignored");
+        }
+    }
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn end(
+    request: HttpRequest,
+    target: Result<Target, super::error::ApiError>,
+    state: State,
+) -> Result<HttpResponse, Problem> {
+    let (id, running) = found(&request, target, &state)?;
+    state.whip.remove(id);
+    let closing: BoxFuture<'static, ()> = state.publishers.close(running.key, running.peer);
+    closing.await;
+    Ok(HttpResponse::Ok().finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_carry_credentials_in_quotes() {
+        let stun = IceServer { uri: "stun:stun.example.net".into(), username: None, credential: None };
+        assert_eq!(link(&stun), "<stun:stun.example.net>; rel=\"ice-server\"");
+        let turn = IceServer {
+            uri: "turn:turn.example.net?transport=udp".into(),
+            username: Some("us\"er".into()),
+            credential: Some("p\\w".into()),
+        };
+        assert_eq!(
+            link(&turn),
+            r#"<turn:turn.example.net?transport=udp>; rel="ice-server"; username="us\"er"; credential="p\\w"; credential-type="password""#
+        );
+    }
+}
