@@ -16,9 +16,13 @@ let
     lib.toInt (lib.last (lib.splitString ":" (cfg.settings.${section}.listen or default)));
   ports = {
     http = portOf "http" "0.0.0.0:5080";
+    https = portOf "https" "0.0.0.0:5443";
     rtmp = portOf "rtmp" "0.0.0.0:1935";
     srt = portOf "srt" "0.0.0.0:4200";
   };
+
+  # First and last UDP port of WebRTC publishers.
+  webrtcPorts = map lib.toInt (lib.splitString "-" (cfg.settings.webrtc.udp_ports or "50000-60000"));
 
   generated = format.generate "srt-restream.toml" cfg.settings;
   # A bad key or value fails the build, not the start; only where the build machine can run the program.
@@ -72,8 +76,8 @@ in
       type = lib.types.bool;
       default = false;
       description = ''
-        Whether to open the RTMP port (TCP) and the SRT port (UDP) for publishers. The port of the REST
-        interface stays closed: it knows callers by their address alone.
+        Whether to open the ports of publishers: HTTPS and RTMP (TCP), SRT and WebRTC (UDP). The port of plain
+        HTTP stays closed; over HTTPS the REST interface is there too, for the addresses in `rest.allow`.
       '';
     };
   };
@@ -82,8 +86,17 @@ in
     services.srt-restream.settings.store.url = lib.mkDefault "sqlite:///var/lib/srt-restream/srt-restream.db";
 
     networking.firewall = lib.mkIf cfg.openFirewall {
-      allowedTCPPorts = [ ports.rtmp ];
+      allowedTCPPorts = [
+        ports.https
+        ports.rtmp
+      ];
       allowedUDPPorts = [ ports.srt ];
+      allowedUDPPortRanges = [
+        {
+          from = builtins.head webrtcPorts;
+          to = lib.last webrtcPorts;
+        }
+      ];
     };
 
     systemd.services.srt-restream = {
@@ -100,6 +113,8 @@ in
 
       serviceConfig = {
         ExecStart = "${lib.getExe cfg.package} --config ${configFile}";
+        # Reads the certificate again.
+        ExecReload = "${pkgs.coreutils}/bin/kill -HUP $MAINPID";
         EnvironmentFile = lib.mkIf (cfg.environmentFile != null) cfg.environmentFile;
         Restart = "on-failure";
         RestartSec = 2;
@@ -120,9 +135,8 @@ in
         AmbientCapabilities = lib.optional privilegedPorts "CAP_NET_BIND_SERVICE";
         CapabilityBoundingSet = if privilegedPorts then [ "CAP_NET_BIND_SERVICE" ] else [ "" ];
         LockPersonality = true;
-        # Nothing that runs here writes code at run time (tried with PR_SET_MDWE): GStreamer's orc does so only
-        # where raw pictures or sound are converted, and no stream is decoded.
-        MemoryDenyWriteExecute = true;
+        # No MemoryDenyWriteExecute: GStreamer's orc writes code at run time where pictures or sound are converted, as
+        # for a browser's Opus.
         NoNewPrivileges = true;
         PrivateDevices = true;
         PrivateTmp = true;

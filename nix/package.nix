@@ -5,27 +5,24 @@
   pkg-config,
   makeWrapper,
   gst_all_1,
+  libnice,
   # The same library that gst-plugins-bad links: the process must hold one copy of it.
   srt,
 }:
 let
   manifest = (lib.importTOML ../Cargo.toml).package;
-  plugins = with gst_all_1; [
-    gstreamer # capsfilter, tee
-    gst-plugins-base # appsrc, appsink
-    gst-plugins-good # parsers for AAC, MP2, AC-3
-    gst-plugins-bad # mpegtsmux, tsdemux, srtsink, parsers for H.264, H.265, Opus
+  plugins = [
+    gst_all_1.gstreamer # capsfilter, tee
+    gst_all_1.gst-plugins-base # appsrc, appsink, opusdec, audioconvert, audioresample, videoconvert
+    gst_all_1.gst-plugins-good # parsers for AAC, MP2, AC-3; vp8dec, vp9dec, mulawdec, alawdec; RTP
+    gst_all_1.gst-plugins-bad # mpegtsmux, tsdemux, srtsink, voaacenc, parsers for H.264, H.265, Opus; webrtcbin, DTLS, SRTP
+    gst_all_1.gst-plugins-ugly # x264enc
+    libnice # ICE, for webrtcbin
   ];
   searchPath = lib.makeSearchPathOutput "lib" "lib/gstreamer-1.0";
   pluginPath = searchPath plugins;
-  # Unit tests also make streams: x264enc, avenc_aac.
-  checkPluginPath = searchPath (
-    plugins
-    ++ [
-      gst_all_1.gst-plugins-ugly
-      gst_all_1.gst-libav
-    ]
-  );
+  # Unit tests also make and decode streams: avenc_aac, avdec_aac.
+  checkPluginPath = searchPath (plugins ++ [ gst_all_1.gst-libav ]);
 in
 rustPlatform.buildRustPackage {
   pname = manifest.name;
@@ -53,6 +50,7 @@ rustPlatform.buildRustPackage {
   buildInputs = [
     gst_all_1.gstreamer
     gst_all_1.gst-plugins-base
+    gst_all_1.gst-plugins-bad # the types of webrtcbin
     srt
   ];
 

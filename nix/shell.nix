@@ -13,6 +13,11 @@
   curl,
   python3,
   shellcheck,
+  chromium,
+  chromedriver,
+  nodejs,
+  iproute2,
+  nftables,
 }:
 mkShell {
   inputsFrom = [ srt-restream ];
@@ -31,6 +36,13 @@ mkShell {
     # scripts/watch
     python3
     shellcheck
+    # a publisher over WebRTC, and npm for the clients of others that run in it
+    chromium
+    chromedriver
+    nodejs
+    # a namespace in which packets are lost
+    iproute2
+    nftables
   ];
   # With what test sources need beside the service's own elements.
   GST_PLUGIN_SYSTEM_PATH_1_0 = srt-restream.checkPluginPath;

@@ -23,23 +23,35 @@ PACKAGES_BUILD=(
   'libc6-dev: the C library to link against'
   'pkg-config: finds GStreamer and libsrt for the build'
   'libgstreamer1.0-dev: GStreamer core to build against'
-  'libgstreamer-plugins-base1.0-dev: appsrc and appsink to build against'
+  'libgstreamer-plugins-base1.0-dev: appsrc, appsink and session descriptions to build against'
+  'libgstreamer-plugins-bad1.0-dev: the types of webrtcbin to build against'
   'libsrt-gnutls-dev: libsrt, the same shared library that the srtsink element uses'
 )
 PACKAGES_RUN=(
-  'gstreamer1.0-plugins-base: appsrc, appsink'
-  'gstreamer1.0-plugins-good: parsers for AAC, MP2 and AC-3'
-  'gstreamer1.0-plugins-bad: mpegtsmux, tsdemux, srtsink, parsers for H.264, H.265 and Opus'
+  'gstreamer1.0-plugins-base: appsrc, appsink, the Opus decoder, conversion of sound and pictures'
+  'gstreamer1.0-plugins-good: parsers for AAC, MP2 and AC-3, decoders for VP8, VP9 and G.711, RTP'
+  'gstreamer1.0-plugins-bad: mpegtsmux, tsdemux, srtsink, parsers for H.264, H.265 and Opus, the AAC encoder; webrtcbin, DTLS, SRTP'
+  'gstreamer1.0-nice: ICE, for WebRTC publishers'
+  'gstreamer1.0-plugins-ugly: x264enc, for publishers that send VP8 or VP9'
 )
 PACKAGES_TEST=(
   'ffmpeg: publishers and receivers of the tests'
+  'curl: a client of HTTPS'
+  'openssl: a client of TLS, one version at a time'
   'srt-tools: srt-live-transmit, a receiver of the tests'
   'gstreamer1.0-tools: gst-launch-1.0 for scripts/gst-debug'
-  'gstreamer1.0-plugins-ugly: x264enc for test sources'
-  'gstreamer1.0-libav: avenc_aac for test sources'
+  'gstreamer1.0-libav: avenc_aac and avdec_aac of test sources and receivers'
   'python3: scripts/watch measures with it'
   'nix-bin: evaluates flake.nix'
   'shellcheck: checks the scripts'
+  'chromium: a publisher over WebRTC in the tests, with its fake camera'
+  'chromium-driver: chromedriver, by which the tests steer it'
+  'iproute2: network namespaces in which tests lose packets'
+  'nftables: loses them'
+)
+# Only where there is no npm: a machine may have one that is not of Debian.
+PACKAGES_NPM=(
+  'npm: installs the WebRTC publishers of others that the tests run in Chromium'
 )
 
 package_is_installed() {
@@ -97,4 +109,16 @@ require_rust() {
 # Stops with the package's name when a program is missing. $1 program, $2 Debian package.
 require_program() {
   command -v "$1" >/dev/null || die "$1 is missing: apt-get install $2"
+}
+
+# Installs the publishers of others (tests/browser/package-lock.json) unless they are there already.
+install_browser_publishers() {
+  local at=$ROOT/tests/browser
+  if [[ $at/node_modules/.package-lock.json -nt $at/package-lock.json ]]; then
+    return
+  fi
+  command -v npm >/dev/null || install_packages "${PACKAGES_NPM[@]}"
+  require_program npm npm
+  say "installing the browser's publishers"
+  npm ci --prefix "$at" --ignore-scripts --no-audit --no-fund --no-progress >&2 </dev/null
 }

@@ -35,6 +35,7 @@ let
     openFirewall = true;
     settings = {
       srt.listen = "[::]:4201";
+      webrtc.udp_ports = "40000-40100";
       store.url = "sqlite:///srv/x.db";
     };
     environmentFile = "/run/secrets/x";
@@ -47,21 +48,33 @@ let
   fails = value: !(builtins.tryEval (builtins.deepSeq value value)).success;
 
   plugins = [
-    "gstreamer"
-    "gst-plugins-base"
-    "gst-plugins-good"
-    "gst-plugins-bad"
+    pkgs.gst_all_1.gstreamer
+    pkgs.gst_all_1.gst-plugins-base
+    pkgs.gst_all_1.gst-plugins-good
+    pkgs.gst_all_1.gst-plugins-bad
+    pkgs.gst_all_1.gst-plugins-ugly
+    pkgs.libnice
   ];
   assertions = {
     "the version is the crate's" = package.name == "srt-restream-${(lib.importTOML (source + "/Cargo.toml")).package.version}";
     "the plugin path has each plugin package once" =
-      package.pluginPath == builtins.concatStringsSep ":" (map (name: "${pkgs.gst_all_1.${name}}/lib/gstreamer-1.0") plugins);
+      package.pluginPath == builtins.concatStringsSep ":" (map (plugin: "${plugin}/lib/gstreamer-1.0") plugins);
     "the overlay has the package" = (self.overlays.default pkgs pkgs).srt-restream.drvPath == package.drvPath;
     "nothing runs unless enabled" = !(off.systemd.services ? srt-restream);
     "the firewall stays closed unless asked" =
       plain.networking.firewall.allowedTCPPorts == [ ] && plain.networking.firewall.allowedUDPPorts == [ ];
-    "the ports of publishers are opened, the REST port is not" =
-      open.networking.firewall.allowedTCPPorts == [ 1935 ] && open.networking.firewall.allowedUDPPorts == [ 4201 ];
+    "the ports of publishers are opened, that of plain HTTP is not" =
+      open.networking.firewall.allowedTCPPorts == [
+        5443
+        1935
+      ]
+      && open.networking.firewall.allowedUDPPorts == [ 4201 ]
+      && open.networking.firewall.allowedUDPPortRanges == [
+        {
+          from = 40000;
+          to = 40100;
+        }
+      ];
     "the database is in the state directory" =
       plain.services.srt-restream.settings.store.url == "sqlite:///var/lib/srt-restream/srt-restream.db"
       && (service plain).serviceConfig.StateDirectory == "srt-restream";

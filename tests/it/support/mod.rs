@@ -1,6 +1,7 @@
 //! What the scenarios stand on: the service as a child process, real publishers and receivers beside it,
 //! and a judge of what arrives. Knows nothing of the service's inside: only its ports, answers and log.
 
+pub mod browser;
 pub mod check;
 pub mod flv;
 pub mod http;
@@ -15,3 +16,4 @@ pub mod service;
 mod toolcheck;
 pub mod ts;
 pub mod wait;
+pub mod webrtc;

@@ -199,7 +199,7 @@ impl Decoder {
     pub fn listen(seconds: u32) -> Self {
         let port = free_port();
         let args = format!(
-            "-hide_banner -v warning -nostdin -xerror -err_detect explode -i srt://127.0.0.1:{port}?mode=listener -t {seconds} -f null -"
+            "-hide_banner -v warning -nostdin -xerror -err_detect explode -i srt://127.0.0.1:{port}?mode=listener -t {seconds} -autoscale 0 -fps_mode passthrough -enc_time_base 1:90000 -f null -"
         );
         Self { port, tool: Tool::start("ffmpeg", words(&args), Stdio::null(), Stdio::null()) }
     }

@@ -50,6 +50,8 @@ pub struct Options {
 pub struct Ports {
     /// REST, TCP.
     pub http: u16,
+    /// The same over TLS, TCP.
+    pub https: u16,
     /// RTMP, TCP.
     pub rtmp: u16,
     /// SRT, UDP.
@@ -91,7 +93,7 @@ impl Service {
 
     /// Starts a service and waits until it is ready.
     pub fn start_with(options: Options) -> Self {
-        let ports = Ports { http: 0, rtmp: 0, srt: 0 };
+        let ports = Ports { http: 0, https: 0, rtmp: 0, srt: 0 };
         let api = Api::new(0, &options.secrets);
         let mut service = Self { ports, api, options, dir: TempDir::new().unwrap(), child: None, log: Arc::default() };
         service.launch(ports);
@@ -110,6 +112,9 @@ impl Service {
             .env_clear()
             .envs(std::env::vars().filter(|(name, _)| !name.starts_with("SRT_RESTREAM")))
             .env("SRT_RESTREAM__HTTP__LISTEN", format!("127.0.0.1:{}", ports.http))
+            .env("SRT_RESTREAM__HTTPS__LISTEN", format!("127.0.0.1:{}", ports.https))
+            // Media of browsers stays on loopback.
+            .env("SRT_RESTREAM__WEBRTC__LOCAL_ADDRESSES", "127.0.0.1")
             .env("SRT_RESTREAM__RTMP__LISTEN", format!("127.0.0.1:{}", ports.rtmp))
             .env("SRT_RESTREAM__SRT__LISTEN", format!("127.0.0.1:{}", ports.srt))
             .env("SRT_RESTREAM__STORE__URL", format!("sqlite://{}", self.store().display()))
@@ -134,6 +139,11 @@ impl Service {
             if status == 200 && body["status"] == "ok" { Ok(body) } else { Err(format!("{status} {body}")) }
         });
         self.ports = ports_of(&health);
+    }
+
+    /// Asks it by SIGHUP to read its certificate again.
+    pub fn hang_up(&self) {
+        kill(self.pid(), Signal::SIGHUP).expect("it runs");
     }
 
     /// The database file.
@@ -276,7 +286,7 @@ impl Drop for Service {
     }
 }
 
-/// The HTTP port in the log's line `ready http=… rtmp=… srt=…`.
+/// The HTTP port in the log's line `ready http=… https=… rtmp=… srt=…`.
 fn http_port(log: &str) -> Option<u16> {
     let line = log.lines().find(|line| line.contains(" ready ") && line.contains("http="))?;
     let value = line.split("http=").nth(1)?.split_whitespace().next()?;
@@ -289,5 +299,5 @@ fn ports_of(health: &Value) -> Ports {
         let port = health["ports"][name].as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0);
         port.unwrap_or_else(|| panic!("GET /health shows no {name} port: {health}"))
     };
-    Ports { http: port("http"), rtmp: port("rtmp"), srt: port("srt") }
+    Ports { http: port("http"), https: port("https"), rtmp: port("rtmp"), srt: port("srt") }
 }

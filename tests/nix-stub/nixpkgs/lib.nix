@@ -113,7 +113,7 @@ in
   optional = condition: value: if condition then [ value ] else [ ];
   splitString =
     separator: text:
-    assert builtins.match "[:,;]" separator != null; # no character of a regular expression
+    assert builtins.match "[:,;-]" separator != null; # no character of a regular expression
     filter isString (builtins.split separator text);
   toInt =
     text:

@@ -22,6 +22,11 @@ let
       };
       networking.firewall.allowedTCPPorts = ports;
       networking.firewall.allowedUDPPorts = ports;
+      networking.firewall.allowedUDPPortRanges = lib.mkOption {
+        type = types.listOf (types.attrsOf types.port);
+        default = [ ];
+        description = "";
+      };
       systemd.services = lib.mkOption {
         type = types.attrsOf types.anything;
         default = { };

@@ -57,10 +57,17 @@ let
   pkgs =
     simple [
       "cargo"
+      "chromedriver"
+      "chromium"
       "clippy"
+      "coreutils"
       "curl"
       "ffmpeg"
+      "iproute2"
+      "libnice"
       "makeWrapper"
+      "nftables"
+      "nodejs"
       "pkg-config"
       "python3"
       "rust-analyzer"

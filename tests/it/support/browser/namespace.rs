@@ -1,0 +1,128 @@
+//! A network namespace of its own, joined to this one by a pair of virtual Ethernet devices whose packets can be
+//! lost or held back.
+//!
+//! Needs root. The hard thing: names and addresses must not meet those of another run, and all goes away on drop.
+
+use std::net::Ipv4Addr;
+use std::os::unix::fs::MetadataExt;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// A namespace with one device; its peer is in ours.
+#[derive(Debug)]
+pub struct Namespace {
+    name: String,
+    /// Our end of the pair.
+    device: String,
+    /// Its peer inside.
+    there: String,
+    inside: String,
+    /// Our address, where its inhabitants find what listens here.
+    pub outside: Ipv4Addr,
+}
+
+impl Namespace {
+    /// Makes one; `None`, said aloud, where that is not allowed. As root it must work, or the tests have lost it.
+    pub fn make() -> Option<Self> {
+        // The owner of its own entry is the process's effective user, proc(5).
+        if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
+            eprintln!("SKIPPED: network namespaces need root; run this test as root, as CI does");
+            return None;
+        }
+        // Runs side by side have different process ids; 10.200.0.0/13 in pieces of four addresses.
+        let number = (std::process::id() << 4 | NEXT.fetch_add(1, Ordering::Relaxed) & 0xf) % (1 << 17);
+        let base = u32::from(Ipv4Addr::new(10, 200, 0, 0)) + number * 4;
+        let (outside, inside) = (Ipv4Addr::from(base + 1), Ipv4Addr::from(base + 2));
+        let name = format!("srtr-{number:x}");
+        let (device, there) = (format!("so{number:x}"), format!("si{number:x}"));
+        let this = Self {
+            name: name.clone(),
+            device: device.clone(),
+            there: there.clone(),
+            inside: inside.to_string(),
+            outside,
+        };
+        run(&format!("ip netns add {name}"));
+        run(&format!("ip link add {device} type veth peer name {there} netns {name}"));
+        run(&format!("ip addr add {outside}/30 dev {device}"));
+        run(&format!("ip link set {device} up"));
+        run(&format!("ip -n {name} addr add {inside}/30 dev {there}"));
+        run(&format!("ip -n {name} link set {there} up"));
+        run(&format!("ip -n {name} link set lo up"));
+        run(&format!("ip -n {name} route add default via {outside}"));
+        Some(this)
+    }
+
+    /// The address of its inhabitants.
+    pub fn address(&self) -> &str {
+        &self.inside
+    }
+
+    /// A program that will run inside.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name, program]);
+        command
+    }
+
+    /// Loses so many UDP packets of a hundred, in each direction. What is not media (TCP) is spared: the browser
+    /// is steered by it.
+    pub fn lose_percent(&self, percent: u32) {
+        self.nft("add table netdev loss");
+        // At the device and not in the inet hooks, where a sender would be told of each loss.
+        for hook in ["egress", "ingress"] {
+            self.nft(&format!(
+                "add chain netdev loss {hook} {{ type filter hook {hook} device {} priority 0 ; }}",
+                self.there
+            ));
+            self.nft(&format!("flush chain netdev loss {hook}"));
+            if percent > 0 {
+                let rule = format!("meta l4proto udp numgen random mod 100 < {percent} counter drop");
+                self.nft(&format!("add rule netdev loss {hook} {rule}"));
+            }
+        }
+    }
+
+    /// How many packets were lost so far.
+    pub fn lost(&self) -> u64 {
+        let output = self.command("nft").args(["list", "table", "netdev", "loss"]).output().expect("nft");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let counted = text.split("counter packets ").skip(1);
+        counted.filter_map(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).sum()
+    }
+
+    /// Lets only so much out of it, or everything again.
+    pub fn limit_kbps(&self, kbps: Option<u32>) {
+        let there = &self.there;
+        match kbps {
+            Some(kbps) => run(&format!(
+                "tc -n {} qdisc replace dev {there} root tbf rate {kbps}kbit burst 16kb latency 300ms",
+                self.name
+            )),
+            None => run(&format!("tc -n {} qdisc del dev {there} root", self.name)),
+        }
+    }
+
+    fn nft(&self, rule: &str) {
+        run(&format!("ip netns exec {} nft {rule}", self.name));
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // The devices go with it, ours as the peer of the other.
+        for end in [format!("netns del {}", self.name), format!("link del {}", self.device)] {
+            let _ = Command::new("ip").args(end.split_whitespace()).stderr(Stdio::null()).status();
+        }
+    }
+}
+
+#[track_caller]
+fn run(line: &str) {
+    let mut words = line.split_whitespace();
+    let output = Command::new(words.next().expect("a program")).args(words).output();
+    let output = output.unwrap_or_else(|error| panic!("{line}: {error}; Debian's packages iproute2 and nftables"));
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+}
