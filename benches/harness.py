@@ -100,6 +100,7 @@ class Service:
         environment = dict(os.environ)
         environment.update({
             "SRT_RESTREAM__HTTP__LISTEN": f"127.0.0.1:{self.http}",
+            "SRT_RESTREAM__HTTPS__LISTEN": "127.0.0.1:0",
             "SRT_RESTREAM__RTMP__LISTEN": f"127.0.0.1:{self.rtmp}",
             "SRT_RESTREAM__SRT__LISTEN": f"127.0.0.1:{self.srt}",
         })
