@@ -16,7 +16,7 @@ use actix_web::http::header::{
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpResponse, ResponseError as _, web};
+use actix_web::{Error, HttpResponse, HttpResponseBuilder, ResponseError as _, web};
 use ipnet::IpNet;
 
 use super::ApiState;
@@ -82,15 +82,27 @@ pub(super) async fn cors(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody, BoxBody>>, Error> {
+    cors_by(request, next, |_, answer| {
+        answer
+            .insert_header((ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS))
+            .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS))
+            .insert_header((ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE_S));
+    })
+    .await
+}
+
+/// As [`cors`], where `allow` says in the answer to a preflight what may be asked.
+pub(super) async fn cors_by<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+    allow: impl FnOnce(&ServiceRequest, &mut HttpResponseBuilder),
+) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
     let preflight =
         request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
     let mut response = if preflight {
-        let answer = HttpResponse::Ok()
-            .insert_header((ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS))
-            .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS))
-            .insert_header((ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE_S))
-            .finish();
-        request.into_response(answer).map_into_right_body()
+        let mut answer = HttpResponse::Ok();
+        allow(&request, &mut answer);
+        request.into_response(answer.finish()).map_into_right_body()
     } else {
         next.call(request).await?.map_into_left_body()
     };

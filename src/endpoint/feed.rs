@@ -13,6 +13,7 @@
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
+use crate::media::key_frames::force_key_unit;
 use crate::model::codec::TrackKind;
 
 /// How far the tracks may be apart for one to wait for the other: three pictures at 30 a second, and more
@@ -66,12 +67,12 @@ impl<T> Batch<T> {
     }
 
     /// Takes everything out, in the order in which it came.
-    fn take(&mut self) -> Vec<(TrackKind, T)> {
+    fn take(&mut self) -> impl Iterator<Item = (TrackKind, T)> {
         for (kind, time_ns, _) in &self.held {
             let fed = &mut self.fed_ns[kind.index()];
             *fed = (*fed).max(Some(*time_ns));
         }
-        self.held.drain(..).map(|(kind, _, unit)| (kind, unit)).collect()
+        self.held.drain(..).map(|(kind, _, unit)| (kind, unit))
     }
 }
 
@@ -103,10 +104,12 @@ impl Feed {
     /// # Errors
     /// As [`Feed::push`].
     pub(super) fn flush(&mut self) -> Result<(), gst::FlowError> {
-        for (kind, buffer) in self.batch.take() {
-            let Some(pad) = &self.doors[kind.index()] else { continue };
+        let Self { doors, batch } = self;
+        for (kind, buffer) in batch.take() {
+            let Some(pad) = &doors[kind.index()] else { continue };
             if kind == TrackKind::Video && !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT) {
-                announce_key_frame(pad, &buffer);
+                // The muxer writes PAT, PMT and PCR right before it.
+                pad.push_event(force_key_unit(buffer.pts()));
             }
             pad.push(buffer)?;
         }
@@ -133,18 +136,6 @@ impl Feed {
     }
 }
 
-/// Makes the muxer write PAT, PMT and PCR right before this key frame.
-fn announce_key_frame(pad: &gst::ProxyPad, buffer: &gst::Buffer) {
-    let structure = gst::Structure::builder("GstForceKeyUnit")
-        .field("timestamp", buffer.pts())
-        .field("stream-time", buffer.pts())
-        .field("running-time", buffer.pts())
-        .field("all-headers", true)
-        .field("count", 0u32)
-        .build();
-    pad.push_event(gst::event::CustomDownstream::new(structure));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,7 +147,7 @@ mod tests {
     fn feed(units: &[(TrackKind, u64)]) -> Vec<Vec<u64>> {
         let mut batch = Batch::default();
         let mut fed = |&(kind, ms): &(TrackKind, u64)| {
-            if batch.add(kind, ms * MS, ms) { batch.take().into_iter().map(|(_, unit)| unit).collect() } else { vec![] }
+            if batch.add(kind, ms * MS, ms) { batch.take().map(|(_, unit)| unit).collect() } else { vec![] }
         };
         units.iter().map(&mut fed).collect()
     }
@@ -196,11 +187,11 @@ mod tests {
         for (silent, flowing) in [(Audio, Video), (Video, Audio)] {
             let mut batch = Batch::default();
             assert!(batch.add(flowing, 0, ()));
-            batch.take();
+            batch.take().for_each(drop);
             for n in 1..5 {
                 batch.gap(silent, n * 33 * MS);
                 assert!(batch.add(flowing, n * 33 * MS, ()) || flowing == Audio, "{flowing} {n}");
-                batch.take();
+                batch.take().for_each(drop);
             }
         }
     }

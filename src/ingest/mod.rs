@@ -13,6 +13,10 @@ pub mod webrtc;
 
 use crate::media::launch::LaunchError;
 
+/// What a probe answers to take a buffer or an event out. Not `Drop`: the bindings have given the reference
+/// back by then, and GStreamer 1.22 gives it back once more.
+const TAKE_OUT: gstreamer::PadProbeReturn = gstreamer::PadProbeReturn::Handled;
+
 /// An ingest pipeline that could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {

@@ -19,8 +19,9 @@ use gstreamer::prelude::*;
 use self::keys::Keys;
 use self::rate::{Rate, START_KBPS};
 use self::sound::Sound;
-use super::IngestError;
 use super::track::{Door, Track};
+use super::{IngestError, TAKE_OUT};
+use crate::media::key_frames::force_key_unit;
 use crate::media::launch::{self, Launch};
 use crate::model::codec::{Codec, TrackKind};
 
@@ -138,10 +139,6 @@ impl Transcoded {
     }
 }
 
-/// What a probe answers to take a buffer or an event out. Not `Drop`: the bindings have given the reference
-/// back by then, and GStreamer 1.22 gives it back once more.
-const TAKE_OUT: gst::PadProbeReturn = gst::PadProbeReturn::Handled;
-
 fn sink_pad(element: &gst::Element) -> Result<gst::Pad, IngestError> {
     element.static_pad("sink").ok_or_else(|| IngestError::Refused(format!("{} without sink pad", element.name())))
 }
@@ -186,23 +183,10 @@ fn force_keys(encoder: &gst::Pad, input: &impl Door, interval: Duration) {
         let due = keys.picture(at.into());
         drop(state);
         if due {
-            pad.send_event(force_key_unit());
+            pad.send_event(force_key_unit(None));
         }
         gst::PadProbeReturn::Ok
     });
-}
-
-/// `GstForceKeyUnit` for the next picture, as `gst_video_event_new_downstream_force_key_unit` makes it.
-fn force_key_unit() -> gst::Event {
-    let now = gst::ClockTime::NONE;
-    let structure = gst::Structure::builder("GstForceKeyUnit")
-        .field("timestamp", now)
-        .field("stream-time", now)
-        .field("running-time", now)
-        .field("all-headers", true)
-        .field("count", 0u32)
-        .build();
-    gst::event::CustomDownstream::new(structure)
 }
 
 /// Lets the decoder conceal a loss of some packets, and no pause: it would make sound up for all of it. Nor

@@ -1,9 +1,23 @@
 //! The wish for a key frame, from wherever one is missing to whoever can ask the publisher for it.
 //!
-//! Owns the counter. Must not know who wishes nor what is done about it: whoever wishes paces itself, and
+//! Owns the counter, and the event that makes an encoder or a muxer act. Must not know who wishes nor what is done about it: whoever wishes paces itself, and
 //! the ingest decides how often a publisher is asked.
 
+use gstreamer as gst;
 use tokio::sync::watch;
+
+/// `GstForceKeyUnit` for whatever stands below, with all headers, as `gst_video_event_new_downstream_force_key_unit`
+/// makes it: an encoder makes its next picture a key frame, a muxer writes its tables ahead. `at` is the picture's time.
+pub fn force_key_unit(at: Option<gst::ClockTime>) -> gst::Event {
+    let structure = gst::Structure::builder("GstForceKeyUnit")
+        .field("timestamp", at)
+        .field("stream-time", at)
+        .field("running-time", at)
+        .field("all-headers", true)
+        .field("count", 0u32)
+        .build();
+    gst::event::CustomDownstream::new(structure)
+}
 
 /// Says that a key frame would be of use now; clones share the counter.
 #[derive(Debug, Clone, Default)]

@@ -14,9 +14,8 @@ mod sessions;
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_TYPE, ETAG,
-    HeaderName, HeaderValue, IF_MATCH, LINK, LOCATION,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ALLOW, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, LINK, LOCATION,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::{Next, from_fn};
@@ -26,6 +25,7 @@ use uuid::Uuid;
 
 use super::ApiState;
 use super::body;
+use super::guard;
 use super::publishers::{meta, user_agent};
 use super::rest::target::{Query, Target};
 use crate::ingest::webrtc::{IceServer, Trickle};
@@ -69,23 +69,17 @@ async fn cors(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody, BoxBody>>, Error> {
-    let preflight =
-        request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response = if preflight {
+    let mut response = guard::cors_by(request, next, |request, answer| {
         let is_session = request.match_info().get("session").is_some();
         let (methods, accepted) = if is_session { (SESSION_METHODS, FRAGMENT) } else { (ENDPOINT_METHODS, SDP) };
-        let answer = HttpResponse::Ok()
+        answer
             .insert_header((ACCESS_CONTROL_ALLOW_METHODS, methods))
             .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS))
             .insert_header((ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE_S))
-            .insert_header((accept(is_session), accepted))
-            .finish();
-        request.into_response(answer).map_into_right_body()
-    } else {
-        next.call(request).await?.map_into_left_body()
-    };
+            .insert_header((accept(is_session), accepted));
+    })
+    .await?;
     let headers = response.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
     Ok(response)
 }

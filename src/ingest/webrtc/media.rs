@@ -15,9 +15,9 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use super::peer::{Events, PeerEvent};
-use crate::ingest::IngestError;
 use crate::ingest::track::Track;
 use crate::ingest::transcode::{SourceCodec, TranscodeLimits, Transcoded};
+use crate::ingest::{IngestError, TAKE_OUT};
 use crate::media::launch;
 use crate::model::codec::{Codec, TrackKind};
 use crate::stream::Input;
@@ -178,9 +178,7 @@ impl Media {
                 if event.structure().is_some_and(|structure| structure.name() == "GstForceKeyUnit") =>
             {
                 events.send(PeerEvent::KeyFrameWished);
-                // Taken and handled, not dropped: the binding gives up its reference then, and the core another.
-                drop(info.data.take());
-                gst::PadProbeReturn::Handled
+                TAKE_OUT
             }
             _ => gst::PadProbeReturn::Ok,
         });
@@ -233,9 +231,7 @@ fn keep_losses(sink: &gst::Pad) {
         Some(gst::PadProbeData::Event(event))
             if event.structure().is_some_and(|structure| structure.name() == "GstRTPPacketLost") =>
         {
-            // As above.
-            drop(info.data.take());
-            gst::PadProbeReturn::Handled
+            TAKE_OUT
         }
         _ => gst::PadProbeReturn::Ok,
     });

@@ -10,6 +10,7 @@ mod fingerprint;
 mod gate;
 mod ice;
 mod media;
+mod negotiated;
 mod peer;
 mod sdp;
 mod session;
@@ -26,9 +27,8 @@ use tracing::Instrument as _;
 
 use crate::config::Settings;
 use crate::manager::{Manager, Publication, PublishRefusal, PublishRequest};
-use crate::model::codec::TrackKind;
 use crate::model::ids::StreamKey;
-use crate::stream::Input;
+use negotiated::Negotiated;
 
 /// News of a session that may wait for whoever signals; see [`SessionNews`].
 const NEWS_LEN: usize = 64;
@@ -97,19 +97,6 @@ pub enum SessionNews {
     Ended(String),
 }
 
-/// What a session carries, for Ant Media's `streamInformation`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SessionInfo {
-    /// Width and height in pixels, once known.
-    pub size: Option<(u32, u32)>,
-    /// Bits per second.
-    pub video_bitrate_bps: u64,
-    /// Bits per second.
-    pub audio_bitrate_bps: u64,
-    /// What the browser sends: `H264`, `VP8`, …
-    pub video_codec: Option<String>,
-}
-
 /// The WebRTC ingest; clones share it.
 #[derive(Debug, Clone)]
 pub struct WebRtc(Arc<Shared>);
@@ -138,8 +125,7 @@ pub struct Admission {
 pub struct Session {
     shared: Arc<Shared>,
     key: StreamKey,
-    negotiated: Arc<session::Negotiated>,
-    input: Input,
+    negotiated: Arc<Negotiated>,
     handle: session::Handle,
     /// Candidates of the peer that were passed on.
     candidates: AtomicUsize,
@@ -243,23 +229,6 @@ impl Session {
             }
         }
         Ok(())
-    }
-
-    /// What it carries now.
-    pub fn info(&self) -> SessionInfo {
-        let mut info = SessionInfo { video_codec: self.negotiated.video_codec(), ..SessionInfo::default() };
-        for track in self.input.tracks() {
-            match track.codec.kind() {
-                TrackKind::Video => (info.size, info.video_bitrate_bps) = (track.size, track.bitrate_bps),
-                TrackKind::Audio => info.audio_bitrate_bps = track.bitrate_bps,
-            }
-        }
-        info
-    }
-
-    /// Where the media comes from, once connected.
-    pub fn remote_address(&self) -> Option<SocketAddr> {
-        self.handle.remote_address()
     }
 
     /// Ends it and waits until the id is free (bounded). Dropping does the same without waiting.

@@ -8,9 +8,8 @@
 //! *runs* until something ends it → *gives the id back* → *stops* the pipeline.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
@@ -20,14 +19,13 @@ use tracing::Instrument as _;
 
 use super::feedback::KeyFramePace;
 use super::media::Media;
+use super::negotiated::Negotiated;
 use super::peer::{Peer, PeerEvent, PeerSetup};
-use super::sdp::{Choice, Offer, VideoEncoding};
-use super::{Admission, Candidate, NEWS_LEN, OfferError, Session, SessionNews, Trickle, answer, ice, sdp};
+use super::{Admission, NEWS_LEN, OfferError, Session, SessionNews, Trickle, answer, ice, sdp};
 use crate::config::Webrtc;
 use crate::ingest::transcode::TranscodeLimits;
 use crate::manager::Publication;
 use crate::media::off_thread::off_thread;
-use crate::model::codec::TrackKind;
 use crate::stream::Input;
 
 /// Building the pipeline takes some milliseconds; the first one in a process also makes the certificate.
@@ -45,7 +43,6 @@ const LOOK: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Handle {
     candidates: mpsc::Sender<String>,
-    remote: Arc<OnceLock<SocketAddr>>,
     /// Cancelled when the publication has been dropped.
     given_back: CancellationToken,
 }
@@ -54,10 +51,6 @@ impl Handle {
     pub(super) fn add_candidate(&self, candidate: String) {
         // Full or closed: the session is ending, or has more candidates than it can ever try.
         let _ = self.candidates.try_send(candidate);
-    }
-
-    pub(super) fn remote_address(&self) -> Option<SocketAddr> {
-        self.remote.get().copied()
     }
 
     pub(super) async fn given_back(&self) {
@@ -140,8 +133,7 @@ pub(super) async fn establish(
     let (news, receiver) = mpsc::channel(NEWS_LEN);
     let (candidates, candidate_receiver) = mpsc::channel(ice::CANDIDATES_MAX);
     let (ended, given_back) = (CancellationToken::new(), CancellationToken::new());
-    let remote = Arc::new(OnceLock::new());
-    let handle = Handle { candidates, remote: Arc::clone(&remote), given_back: given_back.clone() };
+    let handle = Handle { candidates, given_back: given_back.clone() };
     let key = publication.key().clone();
     let task = Task {
         input: input.clone(),
@@ -154,7 +146,6 @@ pub(super) async fn establish(
         trickle,
         webrtc: webrtc.clone(),
         pace: KeyFramePace::new(webrtc.key_frame_interval_ms),
-        remote,
         ended: ended.clone(),
         shutdown: shared.shutdown.clone(),
         cancelled: publication.cancelled(),
@@ -164,71 +155,8 @@ pub(super) async fn establish(
     };
     tokio::spawn(task.run(peer, publication, given_back, slot).instrument(tracing::Span::current()));
     let ended = ended.drop_guard();
-    let session = Session { shared, key, negotiated, input, handle, candidates: AtomicUsize::new(0), ended };
+    let session = Session { shared, key, negotiated, handle, candidates: AtomicUsize::new(0), ended };
     Ok((answer, session, receiver))
-}
-
-/// What was offered and what is taken of it.
-#[derive(Debug)]
-pub(super) struct Negotiated {
-    offer: Offer,
-    choice: Choice,
-}
-
-impl Negotiated {
-    fn new(offer: &str) -> Result<Self, OfferError> {
-        let offer = sdp::check(offer)?;
-        let choice = offer.choose()?;
-        let indices = choice.indices();
-        if indices.len() > 1 && !offer.bundled(&indices) {
-            // One transport, one certificate to check: what cannot be bundled would need a gate for each.
-            return Err(OfferError::Bad(
-                "the offer's video and audio are not bundled; wanted: one BUNDLE group".into(),
-            ));
-        }
-        Ok(Self { offer, choice })
-    }
-
-    /// The offer for the peer connection, and the candidates that it held.
-    fn narrow_offer(&self) -> (String, Vec<String>) {
-        answer::without_candidates(&sdp::rewrite_offer(&self.offer, &self.choice))
-    }
-
-    /// The tracks that will come.
-    fn kinds(&self) -> impl Iterator<Item = TrackKind> {
-        let video = self.choice.video.as_ref().map(|_| TrackKind::Video);
-        video.into_iter().chain(self.choice.audio.as_ref().map(|_| TrackKind::Audio))
-    }
-
-    /// The m-line of the transport that a candidate of the peer is for; `None`: one that is not used.
-    ///
-    /// # Errors
-    /// It names no m-line of the offer.
-    pub(super) fn inner_mline(&self, candidate: &Candidate) -> Result<Option<u32>, OfferError> {
-        self.choice.inner_mline(&self.offer, candidate.mline_index, candidate.mid.as_deref())
-    }
-
-    /// A candidate of this side, for the m-line that carries the transport.
-    fn outward(&self, candidate: String) -> Candidate {
-        let outer = self.choice.outer_mline(&self.offer, 0);
-        let (mline_index, mid) = outer.map_or((0, None), |(index, mid)| (index, Some(mid.to_owned())));
-        Candidate { mline_index, mid, candidate }
-    }
-
-    /// Whether the publisher's pictures are the stream's.
-    fn passes_through(&self) -> bool {
-        self.choice.video.as_ref().is_some_and(|video| video.encoding == VideoEncoding::H264)
-    }
-
-    /// What the browser sends, by SDP's name.
-    pub(super) fn video_codec(&self) -> Option<String> {
-        let name = match self.choice.video.as_ref()?.encoding {
-            VideoEncoding::H264 => "H264",
-            VideoEncoding::Vp8 => "VP8",
-            VideoEncoding::Vp9 => "VP9",
-        };
-        Some(name.to_owned())
-    }
 }
 
 /// Waits for this side's candidates, and says whether these are all; other events are kept.
@@ -274,8 +202,6 @@ struct Task {
     trickle: Trickle,
     webrtc: Webrtc,
     pace: KeyFramePace,
-    /// Where the media comes from.
-    remote: Arc<OnceLock<SocketAddr>>,
     /// The signalling's side of the end.
     ended: CancellationToken,
     shutdown: CancellationToken,
@@ -377,7 +303,6 @@ impl Task {
         let Some(pair) = peer.pair().await else {
             return tracing::info!(took_ms, "WebRTC publisher connected");
         };
-        let _ = self.remote.set(pair.remote);
         tracing::info!(
             took_ms, local = %pair.local, local_type = pair.local_kind, remote = %pair.remote,
             remote_type = pair.remote_kind, protocol = pair.protocol, "WebRTC publisher connected"

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::endpoint::state::RetryPolicy;
 use crate::model::broadcast::PublishType;
+use crate::model::codec::Codec;
 use crate::store::Store;
 use crate::stream::StreamContext;
 use sender::Sender;
@@ -129,6 +130,7 @@ async fn a_publisher_comes_in_and_leaves_nothing_behind() {
     for round in 0..2 {
         let sender = Sender::start("video/audio").await;
         let admission = bench.admit("x").await.expect("the id is free");
+        let input = admission.publication.input();
         let (answer, session, mut news) = admission.answer(&sender.offer, Trickle::InAnswer).await.expect("an answer");
         for wanted in [" nack\r\n", " nack pli\r\n", "transport-cc\r\n", "a=candidate:", "a=end-of-candidates"] {
             assert!(answer.contains(wanted), "{wanted}: {answer}");
@@ -136,12 +138,14 @@ async fn a_publisher_comes_in_and_leaves_nothing_behind() {
         sender.answer(&answer).await;
         news_until(&mut news, is_started).await;
         until("both tracks run", || {
-            let info = session.info();
-            info.size == Some((320, 180)) && info.video_bitrate_bps > 0 && info.audio_bitrate_bps > 0
+            let tracks = input.tracks();
+            tracks.len() == 2 && tracks.iter().all(|track| track.bitrate_bps > 0)
         })
         .await;
-        assert_eq!(session.info().video_codec.as_deref(), Some("H264"));
-        assert!(session.remote_address().is_some_and(|address| address.ip().is_loopback()));
+        let [video, audio] = input.tracks().try_into().expect("two");
+        assert_eq!((video.codec, video.size, video.transcoded_from), (Codec::H264, Some((320, 180)), None));
+        assert_eq!((audio.codec, audio.transcoded_from), (Codec::Aac, Some("Opus")));
+        drop(input);
         assert!(matches!(bench.admit("x").await, Err(PublishRefusal::InUse(_))), "round {round}");
         session.close().await;
         // The id is free at once: the next round takes it.
@@ -156,6 +160,7 @@ async fn a_peer_with_another_certificate_than_the_offers_is_refused() {
     let bench = Bench::new(|_| {}).await;
     let sender = Sender::start("video/audio").await;
     let admission = bench.admit("x").await.expect("the id is free");
+    let input = admission.publication.input();
     let forged = sender.offer_with_another_fingerprint();
     let (answer, session, mut news) = admission.answer(&forged, Trickle::InAnswer).await.expect("an answer");
     sender.answer(&answer).await;
@@ -164,7 +169,8 @@ async fn a_peer_with_another_certificate_than_the_offers_is_refused() {
         cause.starts_with("refused: the certificate of the DTLS handshake has the fingerprint sha-256 "),
         "{cause}"
     );
-    assert_eq!(session.info(), SessionInfo { video_codec: Some("H264".into()), ..SessionInfo::default() });
+    assert_eq!((input.received_bytes(), input.tracks().len()), (0, 0));
+    drop((session, input));
     sender.stop().await;
     bench.close().await;
 }
