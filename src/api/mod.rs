@@ -2,8 +2,8 @@
 //! WHIP at `/{app}/whip/{id}`, the page to publish from at `/{app}/`, and `/health`.
 //!
 //! Owns routes, wire types, status codes and message texts. Must not know GStreamer, SQL or a
-//! protocol: it asks the [`Manager`] and the WebRTC ingest and words the answer. The hard thing: to give the same fields, in
-//! the same order, with the same texts as Ant Media Server, and yet never a success that isn't one.
+//! protocol: it asks the [`Manager`] and the WebRTC ingest and words the answer. The hard thing: to give the
+//! same fields, in the same order, with the same texts as Ant Media Server, and yet never a success that isn't one.
 //!
 //! Who may ask: everything under `/{app}/rest` and `/health` itself (it shows ports and counts) only
 //! from the addresses in `rest.allow`; `/health/live` and `/health/ready` from anywhere, since a

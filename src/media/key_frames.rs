@@ -1,7 +1,7 @@
 //! The wish for a key frame, from wherever one is missing to whoever can ask the publisher for it.
 //!
-//! Owns the counter, and the event that makes an encoder or a muxer act. Must not know who wishes nor what is done about it: whoever wishes paces itself, and
-//! the ingest decides how often a publisher is asked.
+//! Owns the counter, and the event that makes an encoder or a muxer act. Must not know who wishes nor what is
+//! done about it: whoever wishes paces itself, and the ingest decides how often a publisher is asked.
 
 use gstreamer as gst;
 use tokio::sync::watch;
