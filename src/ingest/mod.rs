@@ -7,7 +7,6 @@ pub mod elementary;
 pub mod rtmp;
 pub mod srt;
 mod track;
-#[allow(dead_code)] // until a WebRTC session links it
 mod transcode;
 pub mod webrtc;
 

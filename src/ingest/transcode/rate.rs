@@ -40,11 +40,6 @@ impl Rate {
         Self { max_kbps, now_kbps: START_KBPS.min(max_kbps), since: None, bytes: 0, spans: [0.0; SPANS] }
     }
 
-    /// In kb/s.
-    pub(super) fn now_kbps(&self) -> u32 {
-        self.now_kbps
-    }
-
     /// A unit of the source; the new rate in kb/s when it changes.
     pub(super) fn unit(&mut self, bytes: usize, at: Duration) -> Option<u32> {
         let since = *self.since.get_or_insert(at);
@@ -88,7 +83,7 @@ mod tests {
     #[test]
     fn it_rises_within_a_span_falls_after_four_and_stays_between_its_bounds() {
         let mut rate = Rate::new(4_000);
-        assert_eq!(rate.now_kbps(), START_KBPS);
+        assert_eq!(rate.now_kbps, START_KBPS);
         assert_eq!(send(&mut rate, 0, 5, 2_000), [(1, 2_600)]);
         assert_eq!(send(&mut rate, 5, 5, 2_100), [], "not worth a change");
         assert_eq!(send(&mut rate, 10, 3, 9_000), [(11, 4_000)], "the cap");
@@ -99,9 +94,9 @@ mod tests {
     #[test]
     fn a_cap_below_the_start_or_the_floor_holds() {
         let mut rate = Rate::new(200);
-        assert_eq!(rate.now_kbps(), 200);
+        assert_eq!(rate.now_kbps, 200);
         assert_eq!(send(&mut rate, 0, 5, 5_000), []);
-        assert_eq!(rate.now_kbps(), 200);
+        assert_eq!(rate.now_kbps, 200);
     }
 
     #[test]
@@ -110,6 +105,6 @@ mod tests {
         send(&mut rate, 0, 5, 2_000);
         assert_eq!(send(&mut rate, 60, 1, 2_000), []);
         assert_eq!(send(&mut rate, 3, 5, 2_000), []);
-        assert_eq!(rate.now_kbps(), 2_600);
+        assert_eq!(rate.now_kbps, 2_600);
     }
 }

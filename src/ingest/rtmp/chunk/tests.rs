@@ -249,9 +249,10 @@ proptest! {
             let mut waiting = Vec::new();
             for (id, (step, len, kind, format_min)) in round {
                 clock = clock.wrapping_add(step);
-                // 0xAB never looks like one of the timestamps' first bytes for long enough to matter: see the table above.
                 let message = Message { kind, timestamp_ms: clock, stream: 1, payload: Bytes::from(vec![0xAB; len]) };
                 let chunks = sender.chunks(id, &message, chunk_len, format_min, repeat);
+                // Payload that begins as the timestamp does may be a repeated one, until more comes: see the table above.
+                prop_assume!(sender.last[&id].1 >> 24 != 0xAB);
                 waiting.push((message, chunks.into_iter().collect::<std::collections::VecDeque<_>>()));
             }
             while !waiting.is_empty() {
