@@ -14,11 +14,13 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::ingest::webrtc::{IceServer, WebRtc};
 use crate::manager::{PublishRefusal, PublishRequest};
 use crate::model::ids::StreamKey;
+use crate::model::query::is_secret;
 use seam::{Admitted, Ingest, Peer};
 
 /// How long a publisher waits for an id that is in use: a reloaded page's old socket may close a moment
@@ -33,8 +35,8 @@ const RETRY_EVERY: Duration = Duration::from_millis(50);
 const META_PAIRS_MAX: usize = 32;
 /// Longest pair kept, in bytes.
 const META_PAIR_BYTES_MAX: usize = 4_096;
-/// Words that are credentials, or name who holds them: never handed on, so that none ends in a record or a log.
-const SECRET_KEYS: [&str; 6] = ["token", "password", "passphrase", "subscriberId", "subscriberCode", "auth"];
+/// Names who holds a credential: handed on no more than that.
+const SUBSCRIBER_KEY: &str = "subscriberId";
 /// Longest `User-Agent` kept, in characters.
 const USER_AGENT_LEN_MAX: usize = 256;
 
@@ -99,8 +101,8 @@ impl Publishers {
     }
 
     /// Runs it on the service's own runtime.
-    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.runtime.spawn(task);
+    pub(super) fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.runtime.spawn(task)
     }
 
     /// Marks the stream's publisher as leaving, until the guard is dropped.
@@ -143,7 +145,7 @@ pub(super) fn meta(pairs: impl IntoIterator<Item = (String, String)>) -> Vec<(St
     pairs
         .into_iter()
         .filter(|(key, value)| !key.is_empty() && !value.is_empty() && key.len() + value.len() <= META_PAIR_BYTES_MAX)
-        .filter(|(key, _)| !SECRET_KEYS.iter().any(|secret| secret.eq_ignore_ascii_case(key)))
+        .filter(|(key, _)| !is_secret(key) && !key.eq_ignore_ascii_case(SUBSCRIBER_KEY))
         .take(META_PAIRS_MAX)
         .collect()
 }

@@ -5,16 +5,7 @@
 //! the application or on the stream, and the stream may stand in the application. One case can't be
 //! told from an instance: of `rtmp://host/app/id/token` FFmpeg makes application `app/id`, name `token`.
 
-use percent_encoding::percent_decode_str;
-
-/// Query pairs kept from one address.
-const PAIRS_MAX: usize = 32;
-
-/// Longest value kept, in bytes.
-const VALUE_LEN_MAX: usize = 1024;
-
-/// Query keys that carry a credential: never handed on, so that none ends in a record or a log.
-const SECRET_KEYS: [&str; 5] = ["token", "password", "passphrase", "subscriberCode", "auth"];
+use crate::model::query::{PAIRS_MAX, decoded, pairs};
 
 /// What `connect` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,22 +56,6 @@ pub(super) fn stream_name(name: &str, application: &Application) -> StreamName {
     StreamName { id: id.or_else(|| application.instance.clone()).unwrap_or_default(), query }
 }
 
-fn decoded(text: &str) -> String {
-    percent_decode_str(text).decode_utf8_lossy().into_owned()
-}
-
-fn pairs(query: &str) -> Vec<(String, String)> {
-    query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(key, value)| (decoded(key), decoded(value)))
-        .filter(|(key, value)| !key.is_empty() && key.len() + value.len() <= VALUE_LEN_MAX)
-        .filter(|(key, _)| !SECRET_KEYS.iter().any(|secret| secret.eq_ignore_ascii_case(key)))
-        .take(PAIRS_MAX)
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_huge_query_is_cut() {
-        let long = format!("x?a={}&{}", "y".repeat(VALUE_LEN_MAX), "k=v&".repeat(100));
+        let long = format!("x?a={}&{}", "y".repeat(2_000), "k=v&".repeat(100));
         let stream = stream_name(&long, &application(Some("live"), None));
         assert_eq!(stream.query.len(), PAIRS_MAX);
         assert!(stream.query.iter().all(|(key, _)| key == "k"));

@@ -6,12 +6,10 @@
 use percent_encoding::percent_decode_str;
 
 use super::{Decode, StreamIdError, Syntax};
+use crate::model::query::SECRET_KEYS;
 
 /// Longest piece that an error repeats, in characters.
 const SHORT_CHARS_MAX: usize = 32;
-
-/// Keys that hold what a publisher proves itself with, the strongest first.
-const SECRET_KEYS: [&str; 6] = ["token", "pass", "password", "passphrase", "secret", "subscriberCode"];
 
 /// Pairs in the order they came, each key once.
 #[derive(Default)]
