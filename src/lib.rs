@@ -4,7 +4,7 @@
 //! where MPEG-TS cannot carry it, to any number of SRT endpoints that are added and removed while it runs.
 //!
 //! Arrows between the rooms run downwards only, in this order (a test holds them):
-//! `app` → `api` → `ingest` → `manager` → `stream` → `endpoint` → `media`, `store` → `srt`, `os` → `config` → `model`.
+//! `app` → `api` → `ingest` → `manager` → `stream` → `endpoint` → `media`, `store` → `srt`, `nice`, `os` → `config` → `model`.
 
 pub mod api;
 pub mod app;
@@ -14,6 +14,7 @@ pub mod ingest;
 pub mod manager;
 pub mod media;
 pub mod model;
+pub mod nice;
 pub mod os;
 pub mod srt;
 pub mod store;

@@ -77,8 +77,8 @@ const camera = (wanted = { video: { width: WIDTH, height: HEIGHT }, audio: true 
   navigator.mediaDevices.getUserMedia(wanted);
 
 // A peer connection that offers these tracks, with only the video codecs wanted, up to so many kb/s.
-function connection(stream, { codecs, kbps } = {}) {
-  const pc = new RTCPeerConnection();
+function connection(stream, { codecs, kbps, config } = {}) {
+  const pc = new RTCPeerConnection(config);
   for (const track of stream.getTracks()) {
     const encoding = track.kind === "video" && kbps ? { maxBitrate: kbps * 1000 } : {};
     const transceiver = pc.addTransceiver(track, { direction: "sendonly", streams: [stream], sendEncodings: [encoding] });
@@ -93,9 +93,9 @@ function connection(stream, { codecs, kbps } = {}) {
 }
 
 // Publishes by WHIP with npm's client.
-async function whip(url, stream, { codecs, kbps, token } = {}) {
+async function whip(url, stream, { codecs, kbps, token, config } = {}) {
   const client = new WHIPClient();
-  const pc = connection(stream, { codecs, kbps });
+  const pc = connection(stream, { codecs, kbps, config });
   Object.assign(publisher, { client, pc, stream });
   await client.publish(pc, url, token);
   return String(client.resourceURL);
@@ -117,6 +117,55 @@ async function post_offer(url, stream, change = (offer) => offer, options = {}) 
     await pc.setRemoteDescription({ type: "answer", sdp: publisher.answer });
   }
   return answer.status;
+}
+
+// Restarts ICE of what `whip` or `post_offer` publishes (RFC 9725, 4.3.3), without the client: its own way of taking
+// an answer with more than one candidate breaks the description. Gives the status and what was answered.
+async function restart_ice({ pc = publisher.pc, resource = publisher.resource, headers = { "If-Match": "*" } } = {}) {
+  pc.restartIce();
+  await pc.setLocalDescription();
+  while (pc.iceGatheringState !== "complete") {
+    await new Promise((done) => setTimeout(done, 20));
+  }
+  const all = pc.localDescription.sdp.split("\r\n");
+  const first = all.slice(all.findIndex((line) => line.startsWith("m=")));
+  const wanted = /^(a=mid|a=ice-ufrag|a=ice-pwd|a=candidate|a=end-of-candidates)/;
+  const kept = first.slice(1).slice(0, first.slice(1).findIndex((line) => /^m=|^$/.test(line))).filter((line) => wanted.test(line));
+  const body = [first[0], ...kept, ""].join("\r\n");
+  const type = { "Content-Type": "application/trickle-ice-sdpfrag" };
+  const answer = await fetch(resource, { method: "PATCH", headers: { ...type, ...headers }, body });
+  const said = { status: answer.status, etag: answer.headers.get("etag"), text: await answer.text(), sent: body };
+  if (answer.ok) {
+    const lines = said.text.split("\r\n");
+    const one = (name) => lines.find((line) => line.startsWith(`a=${name}:`));
+    const candidates = lines.filter((line) => line.startsWith("a=candidate:"));
+    const old = pc.remoteDescription.sdp.replace(/a=candidate:.*\r\n|a=end-of-candidates\r\n/g, "");
+    const fresh = old.replace(/a=ice-ufrag:.*/g, one("ice-ufrag")).replace(/a=ice-pwd:.*/g, one("ice-pwd"));
+    const sdp = fresh.replace(/(a=ice-pwd:.*\r\n)/, `$1${candidates.map((line) => `${line}\r\n`).join("")}`);
+    await pc.setRemoteDescription({ type: "answer", sdp });
+  }
+  return said;
+}
+
+// What is in use of ICE: both user fragments, the addresses, and the DTLS transport's own figures.
+async function way(pc = publisher.pc) {
+  const all = await pc.getStats();
+  const transport = [...all.values()].find((entry) => entry.type === "transport");
+  const pair = all.get(transport.selectedCandidatePairId) ?? {};
+  const [local, remote] = [all.get(pair.localCandidateId) ?? {}, all.get(pair.remoteCandidateId) ?? {}];
+  return {
+    local: local.address,
+    port: local.port,
+    local_type: local.candidateType,
+    local_ufrag: transport.iceLocalUsernameFragment,
+    remote: remote.address,
+    remote_type: remote.candidateType,
+    remote_ufrag: remote.usernameFragment,
+    pair: transport.selectedCandidatePairId,
+    changes: transport.selectedCandidatePairChanges,
+    dtls: transport.dtlsState,
+    ice: pc.iceConnectionState,
+  };
 }
 
 // Publishes by Ant Media's SDK as its own sample page does: the id is published once the socket is open.
@@ -191,4 +240,6 @@ function socket(url) {
   return one;
 }
 
-window.publisher = { camera, connection, flash, heard, noise, post_offer, sdk, sender, sending, sent_kbps, socket, whip };
+window.publisher = {
+  camera, connection, flash, heard, noise, post_offer, restart_ice, sdk, sender, sending, sent_kbps, socket, way, whip,
+};

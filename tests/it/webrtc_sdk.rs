@@ -43,8 +43,9 @@ fn the_sdk_publishes_stops_and_publishes_the_same_id_again() {
     page.browser.eval("(publisher.adaptor.stop('test'), publisher.adaptor.publish('test'))");
     page.wait_news("publish_started", 2);
     page.wait_news("publish_finished", 1);
-    // The endpoint serves the second publication too.
+    // The endpoint serves the second publication too, over the same connection.
     receiver.wait_more(3.0);
+    assert_eq!(receiver.connections(), 1);
     let fresh = receive(&service, "live/test", 3.0);
     assert_good("the SDK's second stream", &fresh, &expected(true, true, 3.0));
 
@@ -72,6 +73,7 @@ fn a_reload_and_a_closed_tab_give_the_id_back() {
         assert_no_second_try(&page);
     }
     receiver.wait_more(2.0);
+    assert_eq!(receiver.connections(), 1, "kept through the reloads");
 
     page.browser.new_tab();
     page.load();

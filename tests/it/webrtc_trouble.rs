@@ -16,6 +16,13 @@ const LARGE_BYTES: usize = 100 * 1024;
 /// Offers with something changed, as many as a test has time for.
 const CHANGED_OFFERS: u32 = 150;
 
+/// At less even the system's own buffers would do.
+const BUSY_KBPS: f64 = 3_000.0;
+
+/// The service does not run for so long, as often.
+const STANDSTILL: Duration = Duration::from_millis(400);
+const STANDSTILLS: u32 = 5;
+
 #[test]
 fn the_stream_of_a_killed_browser_ends_and_its_id_is_free() {
     let mut service = Service::start();
@@ -32,6 +39,28 @@ fn the_stream_of_a_killed_browser_ends_and_its_id_is_free() {
     page.whip(&service, "live/test", "camera()", "{}");
     // The endpoint serves the next one too.
     receiver.wait_more(2.0);
+    service.assert_runs();
+}
+
+#[test]
+fn what_comes_while_the_service_stands_still_is_not_lost() {
+    let mut service = Service::start();
+    let page = Page::open();
+    page.whip(&service, "live/test", "noise({ width: 1280, height: 720 })", "{ kbps: 8000 }");
+    let receiver = receive(&service, "live/test", 1.0);
+    let mut kbps = 0.0;
+    wait_for(LATER, "the browser sends as fast as asked", || {
+        kbps = page.browser.eval("publisher.sent_kbps(1)").as_f64().unwrap_or_default();
+        if kbps > BUSY_KBPS { Ok(()) } else { Err(format!("{kbps:.0} kb/s")) }
+    });
+    let before = service.udp_drops();
+    for _ in 0..STANDSTILLS {
+        service.stand_still(STANDSTILL);
+        receiver.wait_more(1.0);
+    }
+    let lost = service.udp_drops() - before;
+    println!("{lost} packets lost in {STANDSTILLS} standstills of {STANDSTILL:?} at {kbps:.0} kb/s");
+    assert_eq!((lost, receiver.verdict().continuity_errors), (0, 0));
     service.assert_runs();
 }
 

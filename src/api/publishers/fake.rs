@@ -8,11 +8,11 @@ use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use super::seam::{Admitted, Answered, Ingest, Peer};
-use crate::ingest::webrtc::{Candidate, IceServer, OfferError, SessionNews, Trickle};
+use crate::ingest::webrtc::{Candidate, Credentials, IceServer, OfferError, Restarted, SessionNews, Trickle};
 use crate::manager::{Manager, Publication, PublishRefusal, PublishRequest};
 
 /// What it answers to every offer but those that are to fail.
-pub(in crate::api) const ANSWER: &str = "v=0\r\na=answer\r\n";
+pub(in crate::api) const ANSWER: &str = "v=0\r\na=answer\r\na=ice-options:trickle\r\n";
 
 pub(in crate::api) struct FakeIngest {
     manager: Manager,
@@ -40,6 +40,8 @@ pub(in crate::api) struct FakePeer {
     pub(in crate::api) trickle: Trickle,
     /// What it was given.
     pub(in crate::api) candidates: Mutex<Vec<Candidate>>,
+    /// The credentials of each restart.
+    pub(in crate::api) restarts: Mutex<Vec<Credentials>>,
     /// By this it tells what happens.
     pub(in crate::api) news: mpsc::Sender<SessionNews>,
 }
@@ -99,6 +101,7 @@ impl Admitted for FakeAdmitted {
                 close_ms,
                 trickle,
                 candidates: Mutex::default(),
+                restarts: Mutex::default(),
                 news,
             });
             lock(&peers).push(Arc::clone(&peer));
@@ -120,6 +123,21 @@ impl Peer for FakePeer {
         }
         lock(&self.candidates).push(candidate.clone());
         Ok(())
+    }
+
+    /// Passwords that begin with `bad!` are refused, with `fail` fail.
+    fn restart_ice(self: Arc<Self>, remote: Credentials) -> BoxFuture<'static, Result<Restarted, OfferError>> {
+        Box::pin(async move {
+            match remote.password.get(..4) {
+                Some("bad!") => return Err(OfferError::Bad("a=ice-pwd is not usable".into())),
+                Some("fail") => return Err(OfferError::Internal("/etc".into())),
+                _ => {}
+            }
+            let mut restarts = lock(&self.restarts);
+            restarts.push(remote);
+            let credentials = Credentials { ufrag: format!("own{}", restarts.len()), password: "ownpassword".into() };
+            Ok(Restarted { mline_index: 0, credentials, candidates: vec!["candidate:1 own".into()] })
+        })
     }
 
     fn close(self: Arc<Self>) -> BoxFuture<'static, ()> {

@@ -10,7 +10,9 @@ use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use crate::ingest::webrtc::{Admission, Candidate, IceServer, OfferError, Session, SessionNews, Trickle, WebRtc};
+use crate::ingest::webrtc::{
+    Admission, Candidate, Credentials, IceServer, OfferError, Restarted, Session, SessionNews, Trickle, WebRtc,
+};
 use crate::manager::{PublishRefusal, PublishRequest};
 
 /// An answered offer: the answer, the peer connection, its news.
@@ -34,6 +36,8 @@ pub(in crate::api) trait Admitted: Send + 'static {
 pub(in crate::api) trait Peer: Send + Sync + 'static {
     /// Takes a candidate of the other side.
     fn add_candidate(&self, candidate: &Candidate) -> Result<(), OfferError>;
+    /// Restarts ICE with the other side's new credentials.
+    fn restart_ice(self: Arc<Self>, remote: Credentials) -> BoxFuture<'static, Result<Restarted, OfferError>>;
     /// Ends it and waits until the id is free (bounded).
     fn close(self: Arc<Self>) -> BoxFuture<'static, ()>;
 }
@@ -113,6 +117,15 @@ impl Peer for RealPeer {
     fn add_candidate(&self, candidate: &Candidate) -> Result<(), OfferError> {
         // A candidate for a closed session has come too late, which is no fault.
         self.session().as_ref().map_or(Ok(()), |session| session.add_candidate(candidate))
+    }
+
+    fn restart_ice(self: Arc<Self>, remote: Credentials) -> BoxFuture<'static, Result<Restarted, OfferError>> {
+        let restart = self.session().as_ref().map(|session| session.restart_ice(remote));
+        Box::pin(async move {
+            let over = || OfferError::Internal("the session is over".into());
+            let restarted = self.runtime.spawn(restart.ok_or_else(over)?).await;
+            restarted.unwrap_or_else(|failure| Err(OfferError::Internal(failure.to_string())))
+        })
     }
 
     fn close(self: Arc<Self>) -> BoxFuture<'static, ()> {

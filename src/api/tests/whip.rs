@@ -116,14 +116,13 @@ async fn candidates_come_by_patch_under_the_right_tag() {
         .set_payload(fragment);
     assert_eq!(problem(&world.send(without).await).0, 428);
     let typed = request("PATCH", &path, FAR).insert_header(("If-Match", tag.as_str())).set_payload(fragment);
-    assert_eq!(problem(&world.send(typed).await).0, 415);
+    let answer = world.send(typed).await;
+    assert_eq!(
+        (problem(&answer).0, header(&answer, "Accept-Patch").as_str()),
+        (415, "application/trickle-ice-sdpfrag")
+    );
     let answer = world.send(patch(&path, &tag, "m=audio 9 RTP/AVP 0\r\na=mid:9\r\n")).await;
     assert_eq!(problem(&answer), (400, "the fragment is not valid: the offer has no a=mid:9".into()));
-    // A restart is refused and the session goes on.
-    let restart = "a=ice-ufrag:new1\r\na=ice-pwd:newnewnewnewnewnewnewnew\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\n";
-    for if_match in ["*", "\"*\"", tag.as_str()] {
-        assert_eq!(problem(&world.send(patch(&path, if_match, restart)).await).0, 422, "{if_match}");
-    }
     assert!(world.webrtc.last_peer().is_open() && is_live(&world));
     assert_eq!(world.send(patch(&path, &tag, fragment)).await.status, 204);
     // Somebody else's stream in the path, or no id at all.
@@ -131,6 +130,84 @@ async fn candidates_come_by_patch_under_the_right_tag() {
     for other in [format!("/live/whip/t/{id}"), format!("/LiveApp/whip/s/{id}"), "/live/whip/s/x".into()] {
         assert_eq!(problem(&world.send(patch(&other, &tag, fragment)).await).0, 404, "{other}");
     }
+}
+
+/// A client's side of a restart with these letters.
+fn restart(word: &str) -> String {
+    let candidate = "a=candidate:1 1 udp 2 192.0.2.1 1 typ host";
+    format!("a=ice-ufrag:{word}\r\na=ice-pwd:{word}\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\n{candidate}\r\n")
+}
+
+#[actix_web::test]
+async fn ice_is_restarted_by_patch() {
+    let world = World::new().await;
+    let (path, tag) = session(&world).await;
+    let mut tags = vec![tag];
+    // RFC 9725, 4.3.3: `*`; its own example quotes it; the ETag of the session is as good.
+    for if_match in ["*", "\"*\"", "the last one's"] {
+        let number = tags.len();
+        let if_match = if number == 3 { tags[2].clone() } else { if_match.to_owned() };
+        let answer = world.send(patch(&path, &if_match, &restart(&format!("new{number}")))).await;
+        assert_eq!(answer.status, 200, "{if_match}: {}", answer.text);
+        assert_eq!(header(&answer, "Content-Type"), "application/trickle-ice-sdpfrag");
+        let wanted = format!(
+            "a=ice-options:trickle\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\na=ice-ufrag:own{number}\r\n\
+             a=ice-pwd:ownpassword\r\na=candidate:1 own\r\na=end-of-candidates\r\n"
+        );
+        assert_eq!(answer.text, wanted);
+        let tag = header(&answer, "ETag");
+        assert!(tag.starts_with('"') && !tags.contains(&tag), "{tag}");
+        tags.push(tag);
+    }
+    let peer = world.webrtc.last_peer();
+    assert_eq!((peer.restarts.lock().expect("sound").len(), peer.candidates.lock().expect("sound").len()), (3, 3));
+    // Candidates for it come under its own tag, and those of an earlier ICE session are told apart.
+    assert_eq!(world.send(patch(&path, &tags[3], &restart("new3"))).await.status, 204);
+    assert_eq!(problem(&world.send(patch(&path, &tags[2], &restart("new3"))).await).0, 412);
+    let (status, detail) = problem(&world.send(patch(&path, "*", &restart("new2"))).await);
+    assert_eq!((status, detail.contains("restart has overtaken it")), (409, true), "{detail}");
+    assert!(peer.is_open() && is_live(&world));
+}
+
+#[actix_web::test]
+async fn overlapping_restarts_are_made_one_after_the_other_and_not_without_end() {
+    let world = World::new().await;
+    let (path, _) = session(&world).await;
+    // Half a second between them, 3 s of patience.
+    let all = (0..12).map(|number| world.send(patch(&path, "*", &restart(&format!("new{number}")))));
+    let answers = futures::future::join_all(all).await;
+    let restarts = world.webrtc.last_peer().restarts.lock().expect("sound").len();
+    let made = answers.iter().filter(|answer| answer.status == 200).count();
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status == 429).collect();
+    assert_eq!((made, made + refused.len()), (restarts, 12));
+    assert!((3..12).contains(&made), "{made} of 12 were made");
+    assert_eq!((problem(refused[0]).0, header(refused[0], "Retry-After").as_str()), (429, "5"));
+    let tags: std::collections::BTreeSet<_> = answers.iter().map(|answer| header(answer, "ETag")).collect();
+    assert_eq!(tags.len(), made + 1, "each its own");
+}
+
+#[actix_web::test]
+async fn a_restart_that_can_not_be_made_leaves_the_session_as_it_is() {
+    let world = World::new().await;
+    let (path, tag) = session(&world).await;
+    for (if_match, fragment, status) in [
+        ("\"other\"", restart("new"), 412),
+        ("*", "a=ice-ufrag:new\r\n".to_owned(), 400),
+        ("*", "a=ice-ufrag:new\r\na=ice-pwd:bP+XJMM09aR8AiX1jdukzR6Y\r\n".to_owned(), 400),
+        ("*", restart("bad!"), 400),
+        ("*", restart("fail"), 500),
+        ("*", restart("new").replace("mid:0", "mid:9"), 400),
+    ] {
+        assert_eq!(problem(&world.send(patch(&path, if_match, &fragment)).await).0, status, "{if_match} {fragment}");
+    }
+    let without = request("PATCH", &path, FAR)
+        .insert_header(("Content-Type", "application/trickle-ice-sdpfrag"))
+        .set_payload(restart("new"));
+    assert_eq!(problem(&world.send(without).await).0, 428);
+    let peer = world.webrtc.last_peer();
+    assert!(peer.is_open() && is_live(&world) && peer.restarts.lock().expect("sound").is_empty());
+    let candidates = "m=audio 9 RTP/AVP 0\r\na=mid:0\r\na=end-of-candidates\r\n";
+    assert_eq!(world.send(patch(&path, &tag, candidates)).await.status, 204, "the old tag is still the right one");
 }
 
 #[actix_web::test]

@@ -1,15 +1,17 @@
 //! WHIP (RFC 9725): `/{app}/whip/{id}` takes an offer, `/{app}/whip/{id}/{session}` is the session.
 //!
 //! Owns methods, headers and preconditions. Must not know what an offer holds. It stands outside
-//! `/{app}/rest`, so the address filter does not apply. The hard thing: a session's ICE can't be restarted
-//! by the GStreamer we run on, so a client that tries must be told so in the way that lets it keep the
-//! session or end it (422, RFC 9725, 4.3.1).
+//! `/{app}/rest`, so the address filter does not apply. The hard thing is PATCH: whether it brings candidates or
+//! restarts ICE is said by its body, and which ICE session it is for by its `If-Match` (RFC 9725, 4.3.1).
 //!
 //! `Authorization` is taken and not looked at; it is neither kept nor logged.
 
 mod fragment;
 mod problem;
 mod sessions;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -28,7 +30,7 @@ use super::body;
 use super::guard;
 use super::publishers::{meta, user_agent};
 use super::rest::target::{Query, Target};
-use crate::ingest::webrtc::{IceServer, Trickle};
+use crate::ingest::webrtc::{IceServer, OfferError, Trickle};
 use crate::manager::PublishRequest;
 use crate::model::broadcast::PublishType;
 use crate::model::ids::StreamKey;
@@ -42,6 +44,9 @@ const ENDPOINT_METHODS: &str = "GET, HEAD, OPTIONS, POST";
 const SESSION_METHODS: &str = "GET, HEAD, OPTIONS, PATCH, DELETE";
 const ALLOWED_HEADERS: &str = "Authorization, Content-Type, If-Match, Accept";
 const EXPOSED_HEADERS: &str = "Location, Link, ETag, Accept-Post, Accept-Patch, Retry-After";
+/// How long a PATCH waits for those of the same session that came before it; each restart among them takes half a
+/// second.
+const PATCH_TURN_MAX: Duration = Duration::from_secs(3);
 /// How long a browser may remember a preflight, in seconds.
 const PREFLIGHT_AGE_S: &str = "1800";
 
@@ -57,7 +62,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         )
         .service(
             web::resource("/{app}/whip/{id}/{session}")
-                .route(web::patch().to(trickle))
+                .route(web::patch().to(patch))
                 .route(web::delete().to(end))
                 .default_service(web::to(session))
                 .wrap(from_fn(cors)),
@@ -79,7 +84,13 @@ async fn cors(
             .insert_header((accept(is_session), accepted));
     })
     .await?;
+    let is_session = response.request().match_info().get("session").is_some();
+    let unsupported = response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE;
     let headers = response.headers_mut();
+    if unsupported {
+        // RFC 5789, 2.2: what would be taken.
+        headers.insert(accept(is_session), HeaderValue::from_static(if is_session { FRAGMENT } else { SDP }));
+    }
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
     Ok(response)
 }
@@ -137,8 +148,8 @@ async fn publish(
         meta: meta(query?.pairs()),
     };
     let admitted = state.publishers.admit(wanted).await?;
-    let offered = Offered::read(&offer);
-    let (answer, connection, news) = admitted.answer(offer, Trickle::InAnswer).await?;
+    let (answer, connection, news) = admitted.answer(offer.clone(), Trickle::InAnswer).await?;
+    let offered = Offered::read(&offer, &answer);
     let (id, tag) = state.whip.enter(key.clone(), connection, offered);
     state.publishers.spawn(state.whip.clone().watch(id, news));
     let mut response = HttpResponse::Created();
@@ -169,7 +180,8 @@ fn link(server: &IceServer) -> String {
     link
 }
 
-/// The endpoint's other methods. It has no representation: GET is answered with nothing (RFC 9725, 4.1).
+/// The endpoint's other methods. It has no representation: GET is answered with nothing (RFC 9725, 4.1), and OPTIONS
+/// with what may be posted (4.2) and the ICE servers, for clients that must know them before their offer (4.6).
 async fn endpoint(
     request: HttpRequest,
     target: Result<Target, super::error::ApiError>,
@@ -203,11 +215,14 @@ fn found(
 ) -> Result<(Uuid, sessions::Running), Problem> {
     let key = stream(target?)?;
     let id = request.match_info().get("session").and_then(|text| text.parse::<Uuid>().ok());
-    id.and_then(|id| Some((id, state.whip.get(id, &key)?)))
-        .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "there is no such session, or it has ended"))
+    id.and_then(|id| Some((id, state.whip.get(id, &key)?))).ok_or_else(unknown)
 }
 
-/// The session's other methods.
+fn unknown() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "there is no such session, or it has ended")
+}
+
+/// The session's other methods. It has no representation either (RFC 9725, 4.1).
 async fn session(
     request: HttpRequest,
     target: Result<Target, super::error::ApiError>,
@@ -240,7 +255,8 @@ fn check_precondition(request: &HttpRequest, tag: Uuid) -> Result<(), Problem> {
     Err(Problem::new(StatusCode::PRECONDITION_FAILED, "If-Match does not name the session's ETag"))
 }
 
-async fn trickle(
+/// Candidates (RFC 9725, 4.3.2) or a restart of ICE (4.3.3).
+async fn patch(
     request: HttpRequest,
     target: Result<Target, super::error::ApiError>,
     state: State,
@@ -248,24 +264,34 @@ async fn trickle(
 ) -> Result<HttpResponse, Problem> {
     let (id, running) = found(&request, target, &state)?;
     let text = text(&request, payload, FRAGMENT).await?;
-    check_precondition(&request, running.tag)?;
-    let fragment = running.offered.fragment(&text);
+    let turn = tokio::time::timeout(PATCH_TURN_MAX, Arc::clone(&running.ice).lock_owned()).await;
+    let busy = |_| Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many PATCH requests are before this one");
+    let mut ice = turn.map_err(busy)?;
+    state.whip.get(id, &running.key).ok_or_else(unknown)?;
+    check_precondition(&request, ice.tag)?;
+    let fragment = ice.offered.fragment(&text);
     let fragment = fragment.map_err(|reason| Problem::bad_request(format!("the fragment is not valid: {reason}")))?;
-    let candidates = match fragment {
-        Fragment::Candidates(candidates) => candidates,
-        Fragment::Restart => {
-            let detail = "ICE can't be restarted here; the session goes on as it is. DELETE it and POST anew";
-            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+    match fragment {
+        // RFC 9725, 4.3.2: without an ETag.
+        Fragment::Candidates(candidates) => {
+            ice.add(&running, &candidates);
+            Ok(HttpResponse::NoContent().finish())
         }
-    };
-    let taken = state.whip.take_candidates(id, candidates.len());
-    for candidate in &candidates[..taken] {
-        // One that can't be used is discarded without a word (RFC 9725, 4.3.2).
-        if let Err(error) = running.peer.add_candidate(candidate) {
-            tracing::debug!(stream = %running.key, %error, "a candidate is ignored");
+        Fragment::Restart(credentials, candidates) => {
+            // A client that hangs up meanwhile must not leave half of it behind.
+            let restart = state.publishers.spawn(async move {
+                let text = ice.restart(&running, credentials, &candidates).await?;
+                Ok::<_, OfferError>((text, ice.tag))
+            });
+            let (text, tag) = restart.await.map_err(|failure| OfferError::Internal(failure.to_string()))??;
+            let tag = (ETAG, format!("\"{tag}\""));
+            Ok(HttpResponse::Ok().insert_header(tag).insert_header((CONTENT_TYPE, FRAGMENT)).body(text))
+        }
+        Fragment::Past => {
+            let detail = "the fragment is of an ICE session that is over: a restart has overtaken it";
+            Err(Problem::new(StatusCode::CONFLICT, detail))
         }
     }
-    Ok(HttpResponse::NoContent().finish())
 }
 
 async fn end(

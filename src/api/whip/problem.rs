@@ -57,7 +57,7 @@ impl ResponseError for Problem {
         };
         let mut answer = HttpResponse::build(self.status).json(details);
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&self.status) {
             answer.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_S.into());
         }
         answer
@@ -96,8 +96,8 @@ impl From<OfferError> for Problem {
 }
 
 fn internal(reason: &str) -> Problem {
-    tracing::error!(reason, "a WHIP session could not be started");
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The session could not be started")
+    tracing::error!(reason, "a WHIP request failed");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The service failed; its log says more")
 }
 
 #[cfg(test)]
@@ -114,11 +114,11 @@ mod tests {
             (PublishRefusal::BadStreamId { given: String::new(), reason }.into(), 400, "the stream id is empty"),
             (PublishRefusal::InUse(key).into(), 409, "stream live/t is being published by somebody else"),
             (PublishRefusal::ShuttingDown.into(), 503, "the service is shutting down"),
-            (PublishRefusal::Internal("/etc".into()).into(), 500, "The session could not be started"),
+            (PublishRefusal::Internal("/etc".into()).into(), 500, "The service failed; its log says more"),
             (OfferError::Bad("no mid".into()).into(), 400, "no mid"),
             (OfferError::NoCodec("AV1 only".into()).into(), 422, "AV1 only"),
             (OfferError::Full(3).into(), 503, "all 3 WebRTC sessions are taken"),
-            (OfferError::Internal("/etc".into()).into(), 500, "The session could not be started"),
+            (OfferError::Internal("/etc".into()).into(), 500, "The service failed; its log says more"),
         ] {
             assert_eq!((problem.status.as_u16(), problem.detail.as_str()), (status, detail));
         }

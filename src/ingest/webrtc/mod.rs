@@ -4,7 +4,9 @@
 //! things: media is let through only from the peer whose certificate the offer named, and a teardown that
 //! hangs must not hold anybody up.
 
+mod agent;
 mod answer;
+mod depay;
 mod feedback;
 mod fingerprint;
 mod gate;
@@ -29,6 +31,8 @@ use crate::config::Settings;
 use crate::manager::{Manager, Publication, PublishRefusal, PublishRequest};
 use crate::model::ids::StreamKey;
 use negotiated::Negotiated;
+
+pub use crate::nice::Credentials;
 
 /// News of a session that may wait for whoever signals; see [`SessionNews`].
 const NEWS_LEN: usize = 64;
@@ -67,6 +71,17 @@ pub enum Trickle {
     OneByOne,
     /// All inside the answer, which waits until they are gathered (bounded).
     InAnswer,
+}
+
+/// What a restart of ICE gives the other side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restarted {
+    /// Index of the m-line that carries the transport.
+    pub mline_index: u32,
+    /// This side's: those it had before.
+    pub credentials: Credentials,
+    /// This side's candidates: the same as before, for its sockets stay.
+    pub candidates: Vec<String>,
 }
 
 /// Why an offer cannot be answered.
@@ -229,6 +244,25 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Restarts ICE (RFC 8445, 9) with new credentials of the peer: DTLS and the stream go on, by the old way until
+    /// a new one is found. The peer's candidates are to be given anew, after this.
+    ///
+    /// # Errors
+    /// [`OfferError::Bad`]: the credentials cannot be used. [`OfferError::Internal`]: libnice has refused, or the
+    /// session is ending; ICE is as it was.
+    pub fn restart_ice(
+        &self,
+        remote: Credentials,
+    ) -> impl Future<Output = Result<Restarted, OfferError>> + Send + use<> {
+        let checked = sdp::check_credentials(&remote);
+        let restart = checked.map(|()| self.handle.restart(remote));
+        self.candidates.store(0, Ordering::Relaxed);
+        async move {
+            let refused = || OfferError::Internal("ICE could not be restarted".into());
+            restart?.await.ok_or_else(refused)
+        }
     }
 
     /// Ends it and waits until the id is free (bounded). Dropping does the same without waiting.

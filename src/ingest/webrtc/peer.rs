@@ -18,12 +18,17 @@ use gstreamer_sdp as gst_sdp;
 use gstreamer_webrtc as gst_webrtc;
 use tokio::sync::mpsc;
 
+use super::agent;
+use super::depay;
 use super::gate::Gate;
 use super::media::Media;
 use super::sdp::Fingerprint;
 use crate::ingest::IngestError;
+use crate::ingest::rtp::SourceClock;
 use crate::media::launch::INGEST_WEBRTC;
+use crate::media::off_thread::off_thread;
 use crate::model::ids::StreamKey;
+use crate::nice::{Agent, Credentials};
 
 /// Events that may wait for the session's task. It takes them at once; candidates are the most of them.
 const EVENTS_LEN: usize = 256;
@@ -35,11 +40,6 @@ const STEP_MAX: Duration = Duration::from_millis(2_500);
 /// RTP streams (SSRCs) of one peer, at most: each has a jitter buffer with a thread. Two tracks and their
 /// retransmissions are four; a track that is replaced may bring another.
 const SSRCS_MAX: u32 = 12;
-
-/// How far the sender's reports may move a track against the other, in nanoseconds. Browsers need tens of
-/// milliseconds (8 to 15 measured); a sender whose reports are wrong by more would have its endpoints wait for
-/// one track all the time, so those are not followed.
-const SYNC_MAX_NS: i64 = 500_000_000;
 
 /// How often congestion feedback is sent: as often as browsers' own receivers do at most rates. By default
 /// it would follow the marker bits, once per picture, and an audio-only publisher would get none.
@@ -73,6 +73,8 @@ pub(super) enum PeerEvent {
     Gathered,
     /// ICE and DTLS are through.
     Connected,
+    /// ICE has a pair of candidates that works.
+    IceFound,
     /// ICE has tried all candidates that are known, in vain.
     IceFailed,
     /// The transport is gone; why.
@@ -131,6 +133,8 @@ pub(super) struct Pair {
 pub(super) struct Peer {
     pipeline: gst::Pipeline,
     webrtc: gst::Element,
+    /// What webrtcbin finds its ways with.
+    agent: Agent,
     media: Arc<Media>,
 }
 
@@ -147,11 +151,12 @@ impl Peer {
         pipeline.set_property("name", format!("ingest-{}-{}", setup.key.app, setup.key.id));
         let webrtc: gst::Element = INGEST_WEBRTC.element(&pipeline, "peer")?;
         webrtc.set_property("latency", setup.jitter_ms);
-        configure_ice(&webrtc, &setup)?;
+        let agent = agent::configure(&webrtc, &setup)?;
         let gate = Arc::new(Gate::new(setup.fingerprints, events.clone()));
         watch_bus(&pipeline, &events);
         watch_states(&webrtc, &events);
-        watch_inside(&webrtc, &gate);
+        agent::watch_sockets(&webrtc, &agent, &events);
+        watch_inside(&webrtc, &gate, media.clock());
         webrtc.connect("on-new-transceiver", false, |values| {
             if let Some(transceiver) = values.get(1).and_then(|v| v.get::<gst_webrtc::WebRTCRTPTransceiver>().ok()) {
                 transceiver.set_property("direction", gst_webrtc::WebRTCRTPTransceiverDirection::Recvonly);
@@ -172,7 +177,7 @@ impl Peer {
                 tracing::error!(pad = %pad.name(), %error, "a WebRTC track cannot be taken");
             }
         });
-        let peer = Self { pipeline, webrtc, media };
+        let peer = Self { pipeline, webrtc, agent, media };
         if let Err(error) = peer.pipeline.set_state(gst::State::Playing) {
             peer.stop();
             return Err(error.into());
@@ -243,6 +248,12 @@ impl Peer {
         self.webrtc.emit_by_name::<()>("add-ice-candidate", &[&0_u32, &candidate]);
     }
 
+    /// Begins ICE anew with the peer's new credentials; this side's are given back. DTLS and all above it stay.
+    pub(super) async fn restart_ice(&self, remote: Credentials) -> Option<Credentials> {
+        let agent = self.agent.clone();
+        off_thread("restarting ICE", STEP_MAX, move || agent.restart(&remote)).await.ok().flatten()
+    }
+
     /// Asks the peer for a key frame (PLI). False when there is no video yet.
     pub(super) fn ask_key_frame(&self) -> bool {
         self.media.ask_key_frame()
@@ -283,39 +294,16 @@ impl Peer {
     }
 }
 
-fn configure_ice(webrtc: &gst::Element, setup: &PeerSetup) -> Result<(), IngestError> {
-    if let Some(server) = &setup.stun_server {
-        webrtc.set_property("stun-server", server);
-    }
-    if let Some(server) = &setup.turn_server
-        && !webrtc.emit_by_name::<bool>("add-turn-server", &[server])
-    {
-        return Err(IngestError::Refused("webrtc.turn_server is refused by webrtcbin".into()));
-    }
-    let agent: glib::Object = webrtc.property("ice-agent");
-    agent.set_property("min-rtp-port", u32::from(*setup.udp_ports.start()));
-    agent.set_property("max-rtp-port", u32::from(*setup.udp_ports.end()));
-    agent.set_property("ice-tcp", setup.ice_tcp);
-    // Asks routers for port mappings by default, which nobody has asked for.
-    agent.property::<glib::Object>("agent").set_property("upnp", false);
-    for address in &setup.local_addresses {
-        // libnice would try each port of the range in vain, which takes seconds, and then gather nothing.
-        if let Err(error) = std::net::UdpSocket::bind((*address, 0)) {
-            return Err(IngestError::Refused(format!("webrtc.local_addresses: {address} cannot be bound: {error}")));
-        }
-        if !agent.emit_by_name::<bool>("add-local-ip-address", &[&address.to_string()]) {
-            return Err(IngestError::Refused(format!("webrtc.local_addresses: {address} is refused by libnice")));
-        }
-    }
-    Ok(())
-}
-
 /// Errors become events; nothing is kept on the bus, which nobody reads.
 fn watch_bus(pipeline: &gst::Pipeline, events: &Events) {
     let (Some(bus), events) = (pipeline.bus(), events.clone()) else { return };
     bus.set_sync_handler(move |_, message| {
         if let gst::MessageView::Error(error) = message.view() {
-            events.send(PeerEvent::Failed(error.error().to_string()));
+            events.send(if depay::is_broken_picture(message) {
+                PeerEvent::KeyFrameWished
+            } else {
+                PeerEvent::Failed(error.error().to_string())
+            });
         }
         gst::BusSyncReply::Drop
     });
@@ -341,6 +329,7 @@ fn watch_states(webrtc: &gst::Element, events: &Events) {
         let state = webrtc.property::<Ice>("ice-connection-state");
         ice.span().in_scope(|| tracing::debug!(?state, "ICE"));
         match state {
+            Ice::Connected | Ice::Completed => ice.send(PeerEvent::IceFound),
             Ice::Failed => ice.send(PeerEvent::IceFailed),
             Ice::Closed => ice.send(PeerEvent::Lost("ICE is closed")),
             _ => {}
@@ -359,19 +348,28 @@ fn watch_states(webrtc: &gst::Element, events: &Events) {
 }
 
 /// Watches for the elements that webrtcbin makes by itself, and sets what it does not let set from outside.
-fn watch_inside(webrtc: &gst::Element, gate: &Arc<Gate>) {
+fn watch_inside(webrtc: &gst::Element, gate: &Arc<Gate>, clock: &SourceClock) {
     let Some(bin) = webrtc.downcast_ref::<gst::Bin>() else { return };
-    let gate = Arc::clone(gate);
+    let (gate, clock) = (Arc::clone(gate), clock.clone());
     bin.connect_deep_element_added(move |_, _, element| {
         let Some(factory) = element.factory() else { return };
         match factory.name().as_str() {
             "rtpbin" => {
                 element.set_property("max-streams", SSRCS_MAX);
-                element.set_property("max-ts-offset", SYNC_MAX_NS);
+                // Lip sync is ours: rtpbin's compares a report with what its jitter buffers make of arrival, which
+                // moves when this machine stands still, and keeps the error until the next report of each track.
+                element.set_property("min-ts-offset", u64::MAX);
             }
             "rtpsession" => {
                 let session: glib::Object = element.property("internal-session");
                 session.set_property("twcc-feedback-interval", FEEDBACK_INTERVAL);
+                let clock = clock.clone();
+                session.connect("on-receiving-rtcp", false, move |values| {
+                    if let Some(rtcp) = values.get(1).and_then(|value| value.get::<gst::Buffer>().ok()) {
+                        clock.reports(&rtcp);
+                    }
+                    None
+                });
             }
             "dtlsdec" => {
                 gate.transport();

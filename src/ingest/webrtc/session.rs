@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -21,13 +21,16 @@ use super::feedback::KeyFramePace;
 use super::media::Media;
 use super::negotiated::Negotiated;
 use super::peer::{Peer, PeerEvent, PeerSetup};
-use super::{Admission, NEWS_LEN, OfferError, Session, SessionNews, Trickle, answer, ice, sdp};
+use super::{Admission, NEWS_LEN, OfferError, Restarted, Session, SessionNews, Trickle, answer, ice, sdp};
 use crate::config::Webrtc;
 use crate::ingest::transcode::TranscodeLimits;
 use crate::manager::Publication;
 use crate::media::off_thread::off_thread;
+use crate::nice::Credentials;
 use crate::stream::Input;
 
+/// Candidates and restarts that may wait for the task, which takes them at once.
+const ORDERS_LEN: usize = ice::CANDIDATES_MAX + 1;
 /// Building the pipeline takes some milliseconds; the first one in a process also makes the certificate.
 const START_MAX: Duration = Duration::from_secs(2);
 /// Stopping it, likewise; more is an element that hangs.
@@ -35,14 +38,25 @@ const STOP_MAX: Duration = Duration::from_secs(5);
 /// How long an answer waits for this side's candidates. A STUN server that does not answer costs libnice
 /// more; what is known by then is what is announced.
 const GATHER_MAX: Duration = Duration::from_secs(2);
+/// How long a restart of ICE waits for the session's task and for libnice; it takes a millisecond.
+const RESTART_MAX: Duration = Duration::from_secs(3);
 /// How often the clocks are looked at: until the stream is live, and then.
 const LOOK_CONNECTING: Duration = Duration::from_millis(20);
 const LOOK: Duration = Duration::from_millis(500);
 
+/// What a session's owner wants of its task, in this order: candidates belong to the restart before them.
+#[derive(Debug)]
+enum Order {
+    /// A candidate of the peer, checked.
+    Candidate(String),
+    /// ICE is to begin anew, with these credentials of the peer, checked.
+    Restart(Credentials, oneshot::Sender<Option<Restarted>>),
+}
+
 /// The session's side of its task.
 #[derive(Debug)]
 pub(super) struct Handle {
-    candidates: mpsc::Sender<String>,
+    orders: mpsc::Sender<Order>,
     /// Cancelled when the publication has been dropped.
     given_back: CancellationToken,
 }
@@ -50,7 +64,17 @@ pub(super) struct Handle {
 impl Handle {
     pub(super) fn add_candidate(&self, candidate: String) {
         // Full or closed: the session is ending, or has more candidates than it can ever try.
-        let _ = self.candidates.try_send(candidate);
+        let _ = self.orders.try_send(Order::Candidate(candidate));
+    }
+
+    /// `None`: the session is ending, or libnice has refused.
+    pub(super) fn restart(&self, remote: Credentials) -> impl Future<Output = Option<Restarted>> + Send + use<> {
+        let (reply, restarted) = oneshot::channel();
+        let sent = self.orders.try_send(Order::Restart(remote, reply));
+        async move {
+            sent.ok()?;
+            timeout(RESTART_MAX, restarted).await.ok()?.ok().flatten()
+        }
     }
 
     pub(super) async fn given_back(&self) {
@@ -104,13 +128,13 @@ pub(super) async fn establish(
             return Err(error);
         }
     };
-    let mut early = VecDeque::new();
+    let (mut early, mut local) = (VecDeque::new(), Vec::new());
     let inner = match trickle {
         Trickle::OneByOne => inner,
         Trickle::InAnswer => {
-            let (mut candidates, complete) = gather(&mut events, &mut early).await;
-            candidates.iter_mut().for_each(|candidate| *candidate = ice::local(candidate, webrtc.public_address));
-            answer::with_candidates(&inner, &candidates, complete)
+            let (candidates, complete) = gather(&mut events, &mut early).await;
+            local.extend(candidates.iter().map(|candidate| ice::local(candidate, webrtc.public_address)));
+            answer::with_candidates(&inner, &local, complete)
         }
     };
     let answer = match sdp::complete_answer(&negotiated.offer, &negotiated.choice, &inner) {
@@ -131,9 +155,9 @@ pub(super) async fn establish(
     }
     tracing::debug!(took_ms = began.elapsed().as_millis(), "answered");
     let (news, receiver) = mpsc::channel(NEWS_LEN);
-    let (candidates, candidate_receiver) = mpsc::channel(ice::CANDIDATES_MAX);
+    let (orders, order_receiver) = mpsc::channel(ORDERS_LEN);
     let (ended, given_back) = (CancellationToken::new(), CancellationToken::new());
-    let handle = Handle { candidates, given_back: given_back.clone() };
+    let handle = Handle { orders, given_back: given_back.clone() };
     let key = publication.key().clone();
     let task = Task {
         input: input.clone(),
@@ -141,7 +165,8 @@ pub(super) async fn establish(
         negotiated: Arc::clone(&negotiated),
         events,
         early,
-        candidates: candidate_receiver,
+        orders: order_receiver,
+        local,
         news,
         trickle,
         webrtc: webrtc.clone(),
@@ -151,6 +176,7 @@ pub(super) async fn establish(
         cancelled: publication.cancelled(),
         answered: Instant::now(),
         connected: false,
+        restarting: None,
         live: false,
     };
     tokio::spawn(task.run(peer, publication, given_back, slot).instrument(tracing::Span::current()));
@@ -196,8 +222,9 @@ struct Task {
     events: mpsc::Receiver<PeerEvent>,
     /// Events that came while the answer was made.
     early: VecDeque<PeerEvent>,
-    /// The peer's candidates, checked.
-    candidates: mpsc::Receiver<String>,
+    orders: mpsc::Receiver<Order>,
+    /// This side's candidates so far, as they are announced.
+    local: Vec<String>,
     news: mpsc::Sender<SessionNews>,
     trickle: Trickle,
     webrtc: Webrtc,
@@ -210,6 +237,8 @@ struct Task {
     answered: Instant,
     /// The first packet came.
     connected: bool,
+    /// ICE was restarted then, and has found no way since.
+    restarting: Option<Instant>,
     /// The stream has been live, and [`SessionNews::Started`] is told.
     live: bool,
 }
@@ -240,7 +269,7 @@ impl Task {
             let running = peer.media().silent_for().is_some();
             if running && !self.connected {
                 self.connected = true;
-                self.connected(peer).await;
+                self.connected(peer, self.answered).await;
             }
             if let Some(cause) = self.look(peer) {
                 return cause;
@@ -262,11 +291,22 @@ impl Task {
                 () = self.cancelled.cancelled() => return "ended by the service".to_owned(),
                 () = self.shutdown.cancelled() => return "the service ends".to_owned(),
                 Some(event) = self.events.recv() => {
+                    if event == PeerEvent::IceFound && let Some(began) = self.restarting.take() {
+                        // Until now RTCP went the old way: what was asked for meanwhile may not have arrived.
+                        self.pace.wish();
+                        self.connected(peer, began).await;
+                    }
                     if let Some(cause) = self.take(event) {
                         return cause;
                     }
                 }
-                Some(candidate) = self.candidates.recv() => peer.add_candidate(&candidate),
+                Some(order) = self.orders.recv() => match order {
+                    Order::Candidate(candidate) => peer.add_candidate(&candidate),
+                    Order::Restart(remote, reply) => {
+                        // Nobody waits for it any more: then the next attempt is.
+                        let _ = reply.send(self.restart(peer, remote).await);
+                    }
+                },
                 Ok(()) = self.key_frames.changed() => {
                     // A transcoder makes its own.
                     if self.negotiated.passes_through() {
@@ -290,16 +330,33 @@ impl Task {
             None if self.answered.elapsed() > Duration::from_millis(connect_ms.into()) => {
                 Some(format!("no media came within {connect_ms} ms of the answer"))
             }
-            Some(silence) if silence > Duration::from_millis(silence_ms.into()) => {
+            // Who restarts ICE is there, and has the whole time again to find a way.
+            Some(silence)
+                if self.restarting.map_or(silence, |then| then.elapsed().min(silence))
+                    > Duration::from_millis(silence_ms.into()) =>
+            {
                 Some(format!("the publisher sent nothing for {silence_ms} ms"))
             }
             _ => None,
         }
     }
 
-    /// The first packet came: webrtcbin can say only now by which way.
-    async fn connected(&self, peer: &Peer) {
-        let took_ms = self.answered.elapsed().as_millis();
+    /// Begins ICE anew. Media goes on by the old way until a new one is found.
+    async fn restart(&mut self, peer: &Peer, remote: Credentials) -> Option<Restarted> {
+        let Some(credentials) = peer.restart_ice(remote).await else {
+            tracing::warn!("ICE could not be restarted");
+            return None;
+        };
+        tracing::info!("ICE restarts");
+        self.restarting = Some(Instant::now());
+        let mline_index = self.negotiated.outward(String::new()).mline_index;
+        Some(Restarted { mline_index, credentials, candidates: self.local.clone() })
+    }
+
+    /// There is a way since `began`: the first packet came (webrtcbin can say only then by which), or ICE has found
+    /// one after a restart.
+    async fn connected(&self, peer: &Peer, began: Instant) {
+        let took_ms = began.elapsed().as_millis();
         let Some(pair) = peer.pair().await else {
             return tracing::info!(took_ms, "WebRTC publisher connected");
         };
@@ -311,19 +368,22 @@ impl Task {
 
     fn take(&mut self, event: PeerEvent) -> Option<String> {
         match event {
-            PeerEvent::Candidate(candidate) if self.trickle == Trickle::OneByOne => {
+            PeerEvent::Candidate(candidate) => {
                 let candidate = ice::local(&candidate, self.webrtc.public_address);
-                self.tell(SessionNews::Candidate(self.negotiated.outward(candidate)));
+                self.local.push(candidate.clone());
+                if self.trickle == Trickle::OneByOne {
+                    self.tell(SessionNews::Candidate(self.negotiated.outward(candidate)));
+                }
             }
             PeerEvent::Gathered if self.trickle == Trickle::OneByOne => {
                 self.tell(SessionNews::Candidate(self.negotiated.outward(String::new())));
             }
-            PeerEvent::Candidate(_) | PeerEvent::Gathered => {}
+            PeerEvent::Gathered | PeerEvent::IceFound => {}
             PeerEvent::Connected => {
                 tracing::debug!(took_ms = self.answered.elapsed().as_millis(), "ICE and DTLS are through");
             }
             PeerEvent::KeyFrameWished => self.pace.wish(),
-            PeerEvent::IceFailed if !self.connected => {
+            PeerEvent::IceFailed if !self.connected || self.restarting.is_some() => {
                 // Of the candidates that are known; the peer's next may do, or its own checks may come.
                 tracing::debug!("ICE has found no way yet");
             }

@@ -27,7 +27,7 @@ use choice::AudioEncoding;
 pub(super) use choice::{Choice, VideoEncoding};
 use media::OfferedMedia;
 pub(super) use rewrite::{complete_answer, rewrite_offer};
-pub(super) use transport::Fingerprint;
+pub(super) use transport::{Fingerprint, check_credentials};
 
 /// Longest offer, in bytes. A browser's with one picture and one sound has 6 KB, with candidates 10.
 const OFFER_LEN_MAX: usize = 64 * 1024;

@@ -8,6 +8,7 @@ use sdp_types::{Attribute, Session};
 
 use super::text::{is_ice_text, shown};
 use super::{place, single};
+use crate::ingest::webrtc::{Credentials, OfferError};
 
 /// Lengths of a user fragment and of a password (RFC 8839, section 5.4).
 const UFRAG_LEN: std::ops::RangeInclusive<usize> = 4..=256;
@@ -184,12 +185,9 @@ fn read_level(attributes: &[Attribute], place: &dyn Fn() -> String) -> Result<Le
         let value = single(attributes, name, place)?;
         match value {
             // The value is a secret of the two sides, so it is not shown.
-            Some(value) if !is_ice_text(value, lengths.clone()) => Err(format!(
-                "{}: a={name} is not usable; wanted: {} to {} letters, digits, '+' and '/'",
-                place(),
-                lengths.start(),
-                lengths.end()
-            )),
+            Some(value) if !is_ice_text(value, lengths.clone()) => {
+                Err(format!("{}: {}", place(), unusable(name, &lengths)))
+            }
             value => Ok(value.map(str::to_owned)),
         }
     };
@@ -209,6 +207,23 @@ fn read_level(attributes: &[Attribute], place: &dyn Fn() -> String) -> Result<Le
         setup,
         fingerprints: read_fingerprints(attributes, place)?,
     })
+}
+
+/// Checks credentials that come after the offer, as strictly as its own.
+///
+/// # Errors
+/// [`OfferError::Bad`] with what is wanted; the values are secrets of the two sides, so they are not shown.
+pub(in crate::ingest::webrtc) fn check_credentials(given: &Credentials) -> Result<(), OfferError> {
+    let check = |name: &str, value: &str, lengths: std::ops::RangeInclusive<usize>| {
+        is_ice_text(value, lengths.clone()).then_some(()).ok_or_else(|| OfferError::Bad(unusable(name, &lengths)))
+    };
+    check("ice-ufrag", &given.ufrag, UFRAG_LEN)?;
+    check("ice-pwd", &given.password, PASSWORD_LEN)
+}
+
+fn unusable(name: &str, lengths: &std::ops::RangeInclusive<usize>) -> String {
+    let (start, end) = (lengths.start(), lengths.end());
+    format!("a={name} is not usable; wanted: {start} to {end} letters, digits, '+' and '/'")
 }
 
 /// Those of a hash that can be trusted; the others do not count, unless there is no other.

@@ -44,7 +44,13 @@ impl Bench {
         let store =
             Store::open(&format!("sqlite://{}", directory.path().join("x.db").display())).await.expect("a store");
         let retry = RetryPolicy { min: Duration::from_secs(1), max: Duration::from_secs(1) };
-        let context = StreamContext::new(1, settings.srt.default_app.clone(), retry).expect("a UDP port");
+        let context = StreamContext::new(
+            1,
+            settings.srt.default_app.clone(),
+            retry,
+            crate::model::destination::Destinations::default(),
+        )
+        .expect("a UDP port");
         let (manager, _) = Manager::spawn(Arc::clone(&settings), store, Arc::new(context)).await.expect("a manager");
         let shutdown = CancellationToken::new();
         let webrtc = WebRtc::new(manager.clone(), settings, shutdown.clone());

@@ -4,6 +4,7 @@
 //! Needs root. The hard thing: names and addresses must not meet those of another run, and all goes away on drop.
 
 use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -79,9 +80,45 @@ impl Namespace {
             ));
             self.nft(&format!("flush chain netdev loss {hook}"));
             if percent > 0 {
-                let rule = format!("meta l4proto udp numgen random mod 100 < {percent} counter drop");
-                self.nft(&format!("add rule netdev loss {hook} {rule}"));
+                // Of a hundred, not one is above 99.
+                let some = if percent < 100 { format!("numgen random mod 100 < {percent}") } else { String::new() };
+                self.nft(&format!("add rule netdev loss {hook} meta l4proto udp {some} counter drop"));
             }
+        }
+    }
+
+    /// Gives its inhabitants another address, of another network.
+    pub fn add_address(&self) -> Ipv4Addr {
+        let first: Ipv4Addr = self.inside.parse().expect("an address");
+        // 10.208.0.0/13, beside that of the first.
+        let other = Ipv4Addr::from(u32::from(first) + (8 << 16));
+        run(&format!("ip route add {other}/32 dev {}", self.device));
+        run(&format!("ip -n {} addr add {other}/30 dev {}", self.name, self.there));
+        other
+    }
+
+    /// Loses all UDP packets from and to the first address, for good.
+    pub fn cut_first_address(&self) {
+        self.nft("add table netdev cut");
+        for (hook, side) in [("egress", "saddr"), ("ingress", "daddr")] {
+            let device = &self.there;
+            self.nft(&format!(
+                "add chain netdev cut {hook} {{ type filter hook {hook} device {device} priority 0 ; }}"
+            ));
+            self.nft(&format!("add rule netdev cut {hook} ip {side} {} meta l4proto udp drop", self.inside));
+        }
+    }
+
+    /// Lets UDP packets through only to and from these ports of ours.
+    pub fn only_udp(&self, ports: &RangeInclusive<u16>) {
+        let ports = format!("{}-{}", ports.start(), ports.end());
+        self.nft("add table netdev wall");
+        for (hook, side) in [("egress", "dport"), ("ingress", "sport")] {
+            let device = &self.there;
+            self.nft(&format!(
+                "add chain netdev wall {hook} {{ type filter hook {hook} device {device} priority 0 ; }}"
+            ));
+            self.nft(&format!("add rule netdev wall {hook} udp {side} != {ports} drop"));
         }
     }
 
