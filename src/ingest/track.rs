@@ -14,6 +14,10 @@ use crate::stream::{AccessUnit, Input};
 
 /// What a track needs of a stream's input; tests put a collector in its place.
 pub(super) trait Door: Clone + Send + 'static {
+    /// See [`Input::expect`].
+    fn expect(&self, _kind: TrackKind) {}
+    /// See [`Input::expect_no_more`].
+    fn expect_no_more(&self, _kind: TrackKind) {}
     /// See [`Input::set_caps`].
     fn set_caps(&self, kind: TrackKind, caps: &gst::Caps);
     /// See [`Input::push`].
@@ -25,6 +29,14 @@ pub(super) trait Door: Clone + Send + 'static {
 }
 
 impl Door for Input {
+    fn expect(&self, kind: TrackKind) {
+        Input::expect(self, kind);
+    }
+
+    fn expect_no_more(&self, kind: TrackKind) {
+        Input::expect_no_more(self, kind);
+    }
+
     fn set_caps(&self, kind: TrackKind, caps: &gst::Caps) {
         Input::set_caps(self, kind, caps);
     }
@@ -42,11 +54,13 @@ impl Door for Input {
     }
 }
 
-/// A launch text as a bin with a `sink` pad, inside an ingest pipeline.
+/// A launch text as a bin with a `sink` pad, inside an ingest pipeline (or a bin of it).
 #[derive(Debug)]
 pub(super) struct Track {
     pub(super) codec: Codec,
     bin: gst::Bin,
+    /// The end of the bin, where parsed units come out.
+    pub(super) out: gst_app::AppSink,
     pub(super) sink: gst::GhostPad,
 }
 
@@ -54,7 +68,7 @@ impl Track {
     /// Adds a parser for `codec` to `pipeline` and starts it. Time stamps reach the input as the running
     /// time of the parser's segment less `bias_ns`.
     pub(super) fn add(
-        pipeline: &gst::Pipeline,
+        pipeline: &impl IsA<gst::Bin>,
         codec: Codec,
         input: &impl Door,
         bias_ns: i64,
@@ -67,7 +81,7 @@ impl Track {
     /// Puts the bin of `text` into `pipeline` and starts it: what is linked to its first element, `entry`,
     /// comes out of its appsink `out` as `codec`. The bias is that of [`Track::add`].
     pub(super) fn start(
-        pipeline: &gst::Pipeline,
+        pipeline: &impl IsA<gst::Bin>,
         text: Launch,
         bin: gst::Bin,
         entry: &'static str,
@@ -84,11 +98,11 @@ impl Track {
         bin.add_pad(&sink)?;
         pipeline.add(&bin)?;
         bin.sync_state_with_parent()?;
-        Ok(Self { codec, bin, sink })
+        Ok(Self { codec, bin, out, sink })
     }
 
     /// Takes it out. Its sink pad must be unlinked or idle.
-    pub(super) fn remove(&self, pipeline: &gst::Pipeline) {
+    pub(super) fn remove(&self, pipeline: &impl IsA<gst::Bin>) {
         if let Some(peer) = self.sink.peer() {
             let _ = peer.unlink(&self.sink);
         }
