@@ -91,7 +91,10 @@ def call(method, url, body=None):
 
 
 class Service:
-    """The service with its defaults, on free loopback ports, its store in a directory of its own."""
+    """The service with its defaults, on free loopback ports, its store in a directory of its own.
+
+    In further settings `{http}` stands for its port.
+    """
 
     def __init__(self, processes, directory, extra_environment=None):
         self.http = free_port(socket.SOCK_STREAM)
@@ -104,7 +107,8 @@ class Service:
             "SRT_RESTREAM__RTMP__LISTEN": f"127.0.0.1:{self.rtmp}",
             "SRT_RESTREAM__SRT__LISTEN": f"127.0.0.1:{self.srt}",
         })
-        environment.update(extra_environment or {})
+        more = extra_environment or {}
+        environment.update({name: value.replace("{http}", str(self.http)) for name, value in more.items()})
         log = open(os.path.join(directory, "service.log"), "wb")
         self.process = processes.start([SERVICE], cwd=directory, env=environment, stdout=log, stderr=log)
         self.broadcasts = f"http://127.0.0.1:{self.http}/live/rest/v2/broadcasts"

@@ -31,6 +31,10 @@ SRT_LATENCY_MS = 20
 # How long a piece must be that an A/V offset is taken from: some flashes.
 OFFSET_S = 8
 
+# What --codecs takes, and how it goes on.
+WAYS = {"H264": "H.264, passed through, and Opus to AAC", "VP8": "VP8 to H.264, and Opus to AAC",
+        "VP9": "VP9 to H.264, and Opus to AAC", "AV1": "AV1 to H.264, and Opus to AAC"}
+
 # Pause between two publications or endpoints: nothing of the one before is left.
 PAUSE_S = 1.0
 
@@ -53,28 +57,33 @@ class Pages(http.server.ThreadingHTTPServer):
         def log_message(self, *_):
             pass
 
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), functools.partial(self.Quiet, directory=ROOT / "tests" / "browser"))
+    def __init__(self, host="127.0.0.1"):
+        super().__init__((host, 0), functools.partial(self.Quiet, directory=ROOT / "tests" / "browser"))
         threading.Thread(target=self.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server_port}/publisher.html"
+        self.origin = f"http://{host}:{self.server_port}"
+        self.url = f"{self.origin}/publisher.html"
 
 
 class Browser:
-    """A headless Chromium; chromedriver and all that it starts are one process group."""
+    """A headless Chromium; chromedriver and all that it starts are one process group.
 
-    def __init__(self, directory):
+    `inside` is put before its command (a network namespace, where it has the address `host`).
+    """
+
+    def __init__(self, directory, host="127.0.0.1", inside=(), more_flags=()):
         port = free_port(socket.SOCK_STREAM)
-        self.base = f"http://127.0.0.1:{port}"
+        self.base = f"http://{host}:{port}"
         environment = dict(os.environ, HOME=directory, TMPDIR=directory)
+        open_to_us = ["--allowed-ips=", "--allowed-origins=*"] if inside else []
         self.driver = subprocess.Popen(
-            ["chromedriver", f"--port={port}"], start_new_session=True, env=environment,
+            [*inside, "chromedriver", f"--port={port}", *open_to_us], start_new_session=True, env=environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             wait_for("chromedriver", CONNECT_MAX_S, lambda: call("GET", f"{self.base}/status"))
             # The flags are said once, beside the tests' browser.
             text = (ROOT / "tests/it/support/browser/mod.rs").read_text()
             flags = re.findall(r'^    "(--.*)",$', text.split("const FLAGS")[1].split("];")[0], re.MULTILINE)
-            options = {"args": [*flags, f"--user-data-dir={directory}/profile"]}
+            options = {"args": [*flags, *more_flags, f"--user-data-dir={directory}/profile"]}
             begun = self.post("/session", {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}})
             self.base += f"/session/{begun['sessionId']}"
         except BaseException:
@@ -238,6 +247,9 @@ def offset(piece):
 
 def bench(options):
     """The lines of the document."""
+    codecs = options.codecs.split(",")
+    if unknown := set(codecs) - set(WAYS):
+        raise Failed(f"--codecs: {', '.join(unknown)} is none of {', '.join(WAYS)}")
     processes, pages = Processes(), Pages()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         browser = None
@@ -252,7 +264,7 @@ def bench(options):
             print(f"endpoint to first picture: {milliseconds(pictures)}", flush=True)
             climbs = [(wish, all_of_it.climb(wish, size)) for wish, size in ((1200, (640, 360)), (4000, (1280, 720)))]
             print(f"bit rates: {climbs}", flush=True)
-            runs = [all_of_it.run(codec, max(options.seconds, 3 * OFFSET_S), directory) for codec in ("H264", "VP8")]
+            runs = [all_of_it.run(codec, max(options.seconds, 3 * OFFSET_S), directory) for codec in codecs]
             print(f"runs: {runs}", flush=True)
         finally:
             processes.end()
@@ -271,7 +283,7 @@ def bench(options):
         for second, sent, may in figures:
             lines.append(f"| noise that asks for {wish} kb/s, sent after {second} s (allowed by then)"
                          f" | {sent:.0f} kb/s ({may}) |")
-    for name, run in zip(("H.264, passed through, and Opus to AAC", "VP8 to H.264, and Opus to AAC"), runs):
+    for name, run in zip((WAYS[codec] for codec in codecs), runs):
         first, last = run["offsets"]
         lines += [f"| {name}: CPU for 1280×720 at 30/s | {run['cpu']:.1f} % |",
                   f"| … beep after flash, at the start | {offset(first)} |",

@@ -30,7 +30,7 @@ const CONCEALED_MAX: gst::ClockTime = gst::ClockTime::from_mseconds(120);
 
 /// How late sound is in the encoder's packets: 1600 samples, found by correlating what goes in with what a
 /// decoder makes of it.
-const PRIMING_NS: u64 = sound::ns_of(1_600);
+pub(super) const PRIMING_NS: u64 = sound::ns_of(1_600);
 
 /// Bytes of a sample of the `raw` caps: two channels of 16 bits.
 const SAMPLE_LEN: usize = 4;
@@ -44,10 +44,16 @@ pub(super) enum SourceCodec {
     Pcmu,
     /// G.711 A-law.
     Pcma,
+    /// PCM of 16 bits (RFC 3551).
+    L16,
+    /// PCM of 24 bits (RFC 3190).
+    L24,
     /// RFC 6386.
     Vp8,
     /// VP9.
     Vp9,
+    /// AV1.
+    Av1,
 }
 
 impl SourceCodec {
@@ -57,16 +63,19 @@ impl SourceCodec {
             Self::Opus => "Opus",
             Self::Pcmu => "PCMU",
             Self::Pcma => "PCMA",
+            Self::L16 => "L16",
+            Self::L24 => "L24",
             Self::Vp8 => "VP8",
             Self::Vp9 => "VP9",
+            Self::Av1 => "AV1",
         }
     }
 
     /// What it becomes.
     pub(super) fn target(self) -> Codec {
         match self {
-            Self::Opus | Self::Pcmu | Self::Pcma => Codec::Aac,
-            Self::Vp8 | Self::Vp9 => Codec::H264,
+            Self::Opus | Self::Pcmu | Self::Pcma | Self::L16 | Self::L24 => Codec::Aac,
+            Self::Vp8 | Self::Vp9 | Self::Av1 => Codec::H264,
         }
     }
 
@@ -75,8 +84,10 @@ impl SourceCodec {
             Self::Opus => launch::TRANSCODE_OPUS,
             Self::Pcmu => launch::TRANSCODE_PCMU,
             Self::Pcma => launch::TRANSCODE_PCMA,
+            Self::L16 | Self::L24 => launch::TRANSCODE_PCM,
             Self::Vp8 => launch::TRANSCODE_VP8,
             Self::Vp9 => launch::TRANSCODE_VP9,
+            Self::Av1 => launch::TRANSCODE_AV1,
         }
     }
 }
@@ -102,7 +113,7 @@ impl Transcoded {
     /// Adds a transcoder to `pipeline` and starts it. Units reach the input with the running time of the
     /// source's segment.
     pub(super) fn add(
-        pipeline: &gst::Pipeline,
+        pipeline: &impl IsA<gst::Bin>,
         source: SourceCodec,
         input: &impl Door,
         limits: TranscodeLimits,
@@ -134,7 +145,7 @@ impl Transcoded {
     }
 
     /// Takes it out. Its sink pad must be unlinked or idle.
-    pub(super) fn remove(&self, pipeline: &gst::Pipeline) {
+    pub(super) fn remove(&self, pipeline: &impl IsA<gst::Bin>) {
         self.track.remove(pipeline);
     }
 }
@@ -167,7 +178,7 @@ fn follow_rate(decoder: &gst::Pad, encoder: &gst::Element, max_kbps: u32) {
 
 /// Makes a key frame each `interval` and whenever the stream wishes for one, out of the picture that is just
 /// going into the encoder: nothing needs to be asked of the publisher.
-fn force_keys(encoder: &gst::Pad, input: &impl Door, interval: Duration) {
+pub(super) fn force_keys(encoder: &gst::Pad, input: &impl Door, interval: Duration) {
     let state = Mutex::new((Keys::every(interval), input.key_frame_requests()));
     encoder.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let Some(at) = info.buffer().and_then(|buffer| buffer.pts()) else {

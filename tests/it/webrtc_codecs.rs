@@ -23,7 +23,7 @@ fn pictures_that_are_no_h264_are_transcoded_and_the_stream_says_so() {
     let service = Service::start();
     let page = Page::open();
     for_each(
-        &["VP8", "VP9"],
+        &["VP8", "VP9", "AV1"],
         |codec| (*codec).to_owned(),
         |codec| {
             let stream = format!("live/{codec}");

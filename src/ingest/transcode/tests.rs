@@ -186,6 +186,19 @@ fn vp9_becomes_h264() {
 }
 
 #[test]
+fn av1_becomes_h264_also_when_its_size_changes() {
+    let source = vp8(60, 30, "ball", 500).replace(
+        "vp8enc deadline=1 cpu-used=8 keyframe-max-dist=100000 end-usage=cbr target-bitrate=500000 ! rtpvp8pay ! rtpvp8depay",
+        "av1enc cpu-used=8 usage-profile=realtime keyframe-max-dist=100000 ! av1parse \
+         ! capsfilter caps=video/x-av1,stream-format=obu-stream,alignment=tu",
+    );
+    let bench = Bench::new(&source, SourceCodec::Av1, LIMITS);
+    bench.run();
+    assert_eq!(bench.out.units().len(), 60);
+    assert_eq!(*lock(&bench.out.from), Some("AV1"));
+}
+
+#[test]
 fn a_wish_makes_the_next_picture_a_key_frame() {
     let source = vp8(90, 30, "ball", 500).replace("videotestsrc", "videotestsrc is-live=true");
     let bench = Bench::new(&source, SourceCodec::Vp8, LIMITS);

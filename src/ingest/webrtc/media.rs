@@ -1,25 +1,24 @@
 //! From webrtcbin's pads into the stream: a depayloader, and a parser or a transcoder, for each track.
 //!
-//! Must not know sessions. The hard thing is time. rtpbin's jitter buffers (`buffer-mode=slave`, webrtcbin's
-//! own) turn RTP time stamps into running time by the arrival of the packets, smoothed over seconds, and
-//! move the tracks against each other by the sender's reports (RTCP SR): so the publisher's clock is
-//! followed for hours, and both tracks stay in step although their RTP clocks have nothing in common. Other
-//! modes would not do: `none` follows no clock, `synced` takes the first report for granted for ever. Only the
-//! presentation time is taken on: the buffers' decoding time is when the packet came, with all its jitter.
+//! Must not know sessions. The hard thing is time. rtpbin's jitter buffers (`buffer-mode=slave`, webrtcbin's own) make
+//! running time out of the arrival of packets, for each track by itself, and begin anew when packets come later than
+//! the buffer is long, as they do when this machine stands still. So their time is not taken on: each packet gets its
+//! place by RTP time stamp and sender reports (`ingest/rtp/clock.rs`) in front of its depayloader.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
+use super::depay;
 use super::peer::{Events, PeerEvent};
+use crate::ingest::rtp::{Carried, SourceClock, keep_losses};
 use crate::ingest::track::Track;
 use crate::ingest::transcode::{SourceCodec, TranscodeLimits, Transcoded};
 use crate::ingest::{IngestError, TAKE_OUT};
 use crate::media::launch;
-use crate::model::codec::{Codec, TrackKind};
+use crate::model::codec::TrackKind;
 use crate::stream::Input;
 
 /// Elements between a pad of webrtcbin and its jitter buffer, and that itself; two and one are usual.
@@ -77,17 +76,20 @@ pub(super) struct Media {
     input: Input,
     limits: TranscodeLimits,
     events: Events,
+    /// What places the packets of both tracks.
+    clock: SourceClock,
     /// By kind: video, audio.
     ways: Mutex<[Option<Way>; 2]>,
-    /// Zero of `last_packet_ms`.
-    epoch: Instant,
-    /// When the last packet came, in milliseconds since `epoch`; 0 before the first one.
-    last_packet_ms: Arc<AtomicU64>,
 }
 
 impl Media {
     pub(super) fn new(input: Input, limits: TranscodeLimits, events: Events) -> Self {
-        Self { input, limits, events, ways: Mutex::default(), epoch: Instant::now(), last_packet_ms: Arc::default() }
+        Self { input, limits, events, clock: SourceClock::followed(), ways: Mutex::default() }
+    }
+
+    /// The publisher's clock, which sender reports are for.
+    pub(super) fn clock(&self) -> &SourceClock {
+        &self.clock
     }
 
     fn ways(&self) -> MutexGuard<'_, [Option<Way>; 2]> {
@@ -97,8 +99,7 @@ impl Media {
 
     /// How long no packet has come; `None` before the first one.
     pub(super) fn silent_for(&self) -> Option<Duration> {
-        let last = self.last_packet_ms.load(Ordering::Relaxed);
-        (last > 0).then(|| self.epoch.elapsed().saturating_sub(Duration::from_millis(last)))
+        self.clock.silent_for()
     }
 
     /// Asks for a key frame by the video track's RTCP. False when there is none.
@@ -117,7 +118,7 @@ impl Media {
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
         tracing::debug!(pad = %pad.name(), %caps, "track");
         let encoding = caps.structure(0).and_then(|s| s.get::<String>("encoding-name").ok()).unwrap_or_default();
-        let (Some(text), Some(carried)) = (launch::depay(&encoding), carried(&encoding)) else {
+        let Some(carried) = Carried::named(&encoding) else {
             return Err(IngestError::Refused(format!("{encoding} was not asked for")));
         };
         let kind = carried.kind();
@@ -128,22 +129,16 @@ impl Media {
             tracing::info!(track = %kind, "the publisher sends this track anew");
             old.remove(pipeline);
         }
-        let bin = text.bin()?;
-        let depay: gst::Element = text.element(&bin, "depay")?;
-        let (Some(sink), Some(source)) = (depay.static_pad("sink"), depay.static_pad("src")) else {
-            return Err(IngestError::Refused("a depayloader without pads".into()));
-        };
-        self.watch_packets(&sink);
-        if kind == TrackKind::Video {
-            self.keep_key_frame_requests(&sink);
+        let (bin, sink, source) = self.depayloader(&encoding)?;
+        self.clock.retime(&sink, kind);
+        match carried {
+            Carried::AsItIs(_) => depay::keep_pictures_whole(&sink, self.wish()),
+            Carried::Made(_) if kind == TrackKind::Video => self.keep_key_frame_requests(&sink),
+            Carried::Made(_) => {}
         }
         if matches!(carried, Carried::Made(SourceCodec::Vp9)) {
             keep_losses(&sink);
         }
-        forget_decoding_time(&source);
-        let (sink, source) = (gst::GhostPad::with_target(&sink)?, gst::GhostPad::with_target(&source)?);
-        bin.add_pad(&sink)?;
-        bin.add_pad(&source)?;
         pipeline.add(&bin)?;
         let behind = match carried {
             Carried::AsItIs(codec) => Behind::Parser(Track::add(pipeline, codec, &self.input, 0)?),
@@ -162,22 +157,40 @@ impl Media {
         Ok(())
     }
 
-    fn watch_packets(&self, sink: &gst::Pad) {
-        let (epoch, last) = (self.epoch, Arc::clone(&self.last_packet_ms));
-        sink.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, _| {
-            last.store(u64::try_from(epoch.elapsed().as_millis()).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
-            gst::PadProbeReturn::Ok
-        });
+    /// A bin with its sink and its src pad.
+    fn depayloader(&self, encoding: &str) -> Result<(gst::Bin, gst::Pad, gst::Pad), IngestError> {
+        let bin = match launch::depay(encoding) {
+            Some(text) => {
+                let bin = text.bin()?;
+                let depay: gst::Element = text.element(&bin, "depay")?;
+                for pad in depay.pads() {
+                    bin.add_pad(&gst::GhostPad::with_target(&pad)?)?;
+                }
+                bin
+            }
+            // GStreamer 1.22 has none.
+            None => depay::av1(self.wish())?,
+        };
+        match (bin.static_pad("sink"), bin.static_pad("src")) {
+            (Some(sink), Some(source)) => Ok((bin, sink, source)),
+            _ => Err(IngestError::Refused("a depayloader without pads".into())),
+        }
     }
 
-    /// The depayloader's own requests (after a loss) go through the session's pace, like all others.
-    fn keep_key_frame_requests(&self, sink: &gst::Pad) {
+    /// The depayloaders' wish for a key frame.
+    fn wish(&self) -> impl Fn() + Send + Sync + 'static {
         let events = self.events.clone();
+        move || events.send(PeerEvent::KeyFrameWished)
+    }
+
+    /// Requests of depayloaders (after a loss) and decoders go through the session's pace, like all others.
+    fn keep_key_frame_requests(&self, sink: &gst::Pad) {
+        let wish = self.wish();
         sink.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| match &info.data {
             Some(gst::PadProbeData::Event(event))
                 if event.structure().is_some_and(|structure| structure.name() == "GstForceKeyUnit") =>
             {
-                events.send(PeerEvent::KeyFrameWished);
+                wish();
                 TAKE_OUT
             }
             _ => gst::PadProbeReturn::Ok,
@@ -185,63 +198,16 @@ impl Media {
     }
 }
 
-/// How an encoding is carried on.
-#[derive(Debug, Clone, Copy)]
-enum Carried {
-    AsItIs(Codec),
-    Made(SourceCodec),
-}
-
-impl Carried {
-    fn kind(self) -> TrackKind {
-        match self {
-            Self::AsItIs(codec) => codec.kind(),
-            Self::Made(codec) => codec.target().kind(),
-        }
-    }
-}
-
-/// By the `encoding-name` of RTP caps.
-fn carried(encoding: &str) -> Option<Carried> {
-    Some(match encoding {
-        "H264" => Carried::AsItIs(Codec::H264),
-        "VP8" => Carried::Made(SourceCodec::Vp8),
-        "VP9" => Carried::Made(SourceCodec::Vp9),
-        "OPUS" => Carried::Made(SourceCodec::Opus),
-        "PCMU" => Carried::Made(SourceCodec::Pcmu),
-        "PCMA" => Carried::Made(SourceCodec::Pcma),
-        _ => return None,
-    })
-}
-
-/// Takes the arrival time out of the buffers; see this file's head.
-fn forget_decoding_time(source: &gst::Pad) {
-    source.add_probe(gst::PadProbeType::BUFFER, |_, info| {
-        if let Some(buffer) = info.buffer_mut() {
-            buffer.make_mut().set_dts(gst::ClockTime::NONE);
-        }
-        gst::PadProbeReturn::Ok
-    });
-}
-
-/// Keeps the news of lost packets from `rtpvp9depay`, which before GStreamer 1.28 uses an event that is not there
-/// (`gst_rtp_vp9_depay_packet_lost`: a GLib critical). It needs none: the next packet is marked as discontinuous.
-fn keep_losses(sink: &gst::Pad) {
-    sink.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| match &info.data {
-        Some(gst::PadProbeData::Event(event))
-            if event.structure().is_some_and(|structure| structure.name() == "GstRTPPacketLost") =>
-        {
-            TAKE_OUT
-        }
-        _ => gst::PadProbeReturn::Ok,
-    });
-}
-
 /// Sets whether the jitter buffer in front of a pad of webrtcbin asks for lost packets again (NACK). webrtcbin
 /// sets it alike for all, and not at all for a publisher whose description names no SSRCs.
 fn ask_again_for_lost(pad: &gst::Pad, asks: bool) {
     match jitter_buffer_of(pad) {
-        Some(buffer) => buffer.set_property("do-retransmission", asks),
+        Some(buffer) => {
+            buffer.set_property("do-retransmission", asks);
+            // Only what a later packet proves to be missing. By default the next packet is asked for when it is late,
+            // and given up soon after: so a standstill of this machine would cost pictures that wait in its socket.
+            buffer.set_property("rtx-next-seqnum", false);
+        }
         None => tracing::debug!(pad = %pad.name(), "its jitter buffer was not found"),
     }
 }

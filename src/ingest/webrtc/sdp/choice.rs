@@ -18,6 +18,8 @@ pub(in crate::ingest::webrtc) enum VideoEncoding {
     Vp8,
     /// Is transcoded.
     Vp9,
+    /// Is transcoded.
+    Av1,
 }
 
 /// A sound's encoding. Each is transcoded.
@@ -130,7 +132,7 @@ impl Offer {
         if indices.is_empty() {
             let offered: Vec<String> = sending.iter().map(|media| media.describe()).collect();
             return Err(OfferError::NoCodec(format!(
-                "offered is {}; wanted: H.264, VP8 or VP9 for video, Opus, PCMU or PCMA for audio",
+                "offered is {}; wanted: H.264, VP8, VP9 or AV1 for video, Opus, PCMU or PCMA for audio",
                 offered.join(" and ")
             )));
         }
@@ -179,9 +181,14 @@ fn rank_video(codec: &OfferedCodec) -> Option<(u8, VideoEncoding)> {
     if codec.is("VP8") {
         return Some((100, VideoEncoding::Vp8));
     }
-    // Profile 0 is 8 bits and 4:2:0; the others are for those who have nothing else.
-    let plain = codec.parameter("profile-id").is_none_or(|profile| profile == "0");
-    codec.is("VP9").then_some((if plain { 101 } else { 102 }, VideoEncoding::Vp9))
+    if codec.is("VP9") {
+        // Profile 0 is 8 bits and 4:2:0; the others are for those who have nothing else.
+        let plain = codec.parameter("profile-id").is_none_or(|profile| profile == "0");
+        return Some((if plain { 101 } else { 102 }, VideoEncoding::Vp9));
+    }
+    // Last: its decoder has the most to do. Profile 0 is 8 or 10 bits and 4:2:0.
+    let plain = codec.parameter("profile").is_none_or(|profile| profile == "0");
+    codec.is("AV1").then_some((if plain { 103 } else { 104 }, VideoEncoding::Av1))
 }
 
 /// Baseline first, which every browser encodes and every receiver decodes; a mode in which a unit may be larger

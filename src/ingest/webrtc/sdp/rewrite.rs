@@ -25,11 +25,14 @@ const EXTENSION_ID_MAX: u8 = 14;
 const FEEDBACK: [&str; 5] = ["nack", "nack pli", "ccm fir", "goog-remb", "transport-cc"];
 
 /// Parameters that are handed on. GStreamer makes a field of its caps of each, whatever its name.
-const PARAMETERS: [&str; 9] = [
+const PARAMETERS: [&str; 12] = [
     "packetization-mode",
     "profile-level-id",
     "level-asymmetry-allowed",
     "profile-id",
+    "profile",
+    "level-idx",
+    "tier",
     "apt",
     "minptime",
     "useinbandfec",

@@ -1,5 +1,6 @@
 //! Offers as browsers and encoders write them, what is made of them, and what is refused.
-//! `chromium*.sdp` were written by Chromium 156, the others by hand after what Firefox and libdatachannel write.
+//! `chromium*.sdp` were written by Chromium 156, `firefox-without-h264.sdp` by Firefox 153, the others by hand after
+//! what Firefox, Safari 18 and libdatachannel (OBS) write.
 
 mod candidates;
 mod random;
@@ -11,15 +12,18 @@ use super::*;
 const CHROMIUM: &str = include_str!("offers/chromium.sdp");
 const CHROMIUM_GATHERED: &str = include_str!("offers/chromium-gathered.sdp");
 const FIREFOX: &str = include_str!("offers/firefox.sdp");
+const FIREFOX_WITHOUT_H264: &str = include_str!("offers/firefox-without-h264.sdp");
+const SAFARI: &str = include_str!("offers/safari.sdp");
 const LIBDATACHANNEL: &str = include_str!("offers/libdatachannel.sdp");
 
 /// All of them, with the line ends that SDP has.
-fn offers() -> [(&'static str, String); 4] {
+fn offers() -> [(&'static str, String); 5] {
     [
         ("chromium", CHROMIUM),
         ("chromium-gathered", CHROMIUM_GATHERED),
         ("firefox", FIREFOX),
         ("libdatachannel", LIBDATACHANNEL),
+        ("safari", SAFARI),
     ]
     .map(|(name, text)| (name, text.replace('\n', "\r\n")))
 }

@@ -94,7 +94,7 @@ proptest! {
 
     #[test]
     fn a_changed_offer_is_refused_in_words_or_can_be_written_and_read_again(
-        which in 0usize..4,
+        which in 0usize..5,
         changes in prop::collection::vec(change(), 1..6),
     ) {
         let text = changes.iter().fold(offers()[which].1.clone(), |text, change| apply(&text, change));

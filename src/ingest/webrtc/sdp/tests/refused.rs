@@ -1,6 +1,7 @@
 //! Offers that are refused, and the words in which they are.
 
 use super::*;
+use crate::nice::Credentials;
 
 /// Chromium's offer with a text replaced everywhere.
 fn with(from: &str, to: &str) -> String {
@@ -142,12 +143,32 @@ fn a_weak_hash_beside_a_good_one_does_not_count() {
 
 #[test]
 fn codecs_that_nobody_here_can_carry_are_named() {
-    let text = CHROMIUM.replace("H264/", "H265/").replace("VP8/", "AV1X/").replace("VP9/", "AV1/");
+    let text = CHROMIUM.replace("H264/", "H265/").replace("VP8/", "AV1X/").replace("VP9/", "AV2/");
+    let text = text.replace(" AV1/", " VVC/");
     let text = text.replace("SAVPF 111 63 9 0 8 13 110 126", "SAVPF 63 9 13 110 126");
     let offer = check(&text).expect("sound");
     let Err(OfferError::NoCodec(error)) = offer.choose() else { panic!("{:?}", offer.choose()) };
     assert_eq!(
         error,
-        "offered is audio with G722 and video with AV1X, H265, AV1; wanted: H.264, VP8 or VP9 for video, Opus, PCMU or PCMA for audio"
+        "offered is audio with G722 and video with AV1X, H265, VVC, AV2; wanted: H.264, VP8, VP9 or AV1 for video, Opus, PCMU or PCMA for audio"
     );
+}
+
+#[test]
+fn credentials_of_a_restart_are_checked_as_those_of_an_offer() {
+    let check = |ufrag: &str, password: &str| {
+        check_credentials(&Credentials { ufrag: ufrag.into(), password: password.into() }).map_err(|e| e.to_string())
+    };
+    assert_eq!(check("ysXw", "vw5LmwG4y/e6dPP/zAP9Gp5k"), Ok(()));
+    for (ufrag, password, wanted) in [
+        ("ysX", "vw5LmwG4y/e6dPP/zAP9Gp5k", "a=ice-ufrag is not usable; wanted: 4 to 256 letters, digits, '+' and '/'"),
+        ("ysXw", "secret", "a=ice-pwd is not usable; wanted: 22 to 256 letters, digits, '+' and '/'"),
+        (
+            "ys\0w",
+            "vw5LmwG4y/e6dPP/zAP9Gp5k",
+            "a=ice-ufrag is not usable; wanted: 4 to 256 letters, digits, '+' and '/'",
+        ),
+    ] {
+        assert_eq!(check(ufrag, password), Err(wanted.to_owned()));
+    }
 }

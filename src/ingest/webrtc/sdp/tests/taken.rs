@@ -9,6 +9,8 @@ fn browsers_and_encoders_publish_h264_and_opus() {
         ("chromium-gathered", (108, Some(109)), 111),
         ("firefox", (126, Some(127)), 109),
         ("libdatachannel", (96, None), 111),
+        // The second of its four: baseline, in whole packets.
+        ("safari", (98, Some(99)), 111),
     ];
     for ((name, text), (wanted, video_payload, audio_payload)) in offers().iter().zip(table) {
         assert_eq!(*name, wanted);
@@ -32,11 +34,44 @@ fn browsers_and_encoders_publish_h264_and_opus() {
 }
 
 #[test]
+fn a_firefox_without_its_h264_plugin_sends_what_it_has() {
+    let text = FIREFOX_WITHOUT_H264.replace('\n', "\r\n");
+    let (_, choice) = good(&text);
+    let video = choice.video.expect("video");
+    assert_eq!((video.payload, video.rtx, video.encoding), (120, Some(124), VideoEncoding::Vp8));
+    // It hides its addresses, and gives feedback for payload types that are no more in the m-line.
+    let gone =
+        ["120", "121", "124", "125"].into_iter().flat_map(|payload| ["rtpmap", "fmtp"].map(|name| (name, payload)));
+    let alone = gone.fold(text.replace("120 124 121 125 99 100", "99 100"), |text, (name, payload)| {
+        without(&text, &format!("a={name}:{payload} "))
+    });
+    let (offer, choice) = good(&alone);
+    let video = choice.video.as_ref().expect("video");
+    assert_eq!((video.payload, video.rtx, video.encoding), (99, Some(100), VideoEncoding::Av1));
+    let inner = rewrite_offer(&offer, &choice);
+    assert!(inner.contains("a=rtpmap:99 AV1/90000\r\n") && inner.contains("a=fmtp:100 apt=99\r\n"), "{inner}");
+}
+
+#[test]
+fn what_an_av1_sender_says_of_its_profile_is_handed_on() {
+    let text = CHROMIUM.replace("H264/", "H265/").replace("VP8/", "H265/").replace("VP9/", "H265/");
+    assert!(text.contains("a=fmtp:45 level-idx=5;profile=0;tier=0"), "{text}");
+    let (offer, choice) = good(&text);
+    let inner = rewrite_offer(&offer, &choice);
+    assert!(inner.contains("a=rtpmap:45 AV1/90000\r\n"), "{inner}");
+    assert!(inner.contains("a=fmtp:45 level-idx=5;profile=0;tier=0\r\n"), "{inner}");
+}
+
+#[test]
 fn webrtcbin_gets_the_chosen_payload_types_alone_and_all_transport_in_each_m_line() {
     for (name, text) in offers() {
         let (offer, choice) = good(&text);
         let inner = rewrite_offer(&offer, &choice);
-        let formats = if name == "libdatachannel" { "96" } else { "1" };
+        let formats = match name {
+            "libdatachannel" => "96",
+            "safari" => "98 99",
+            _ => "1",
+        };
         assert_eq!(inner.matches("\r\nm=").count(), 2, "{inner}");
         assert!(inner.contains(&format!("\r\nm=video 9 UDP/TLS/RTP/SAVPF {formats}")), "{inner}");
         for (what, times) in [
@@ -151,7 +186,10 @@ fn the_codec_is_chosen_by_our_preference_not_by_the_offers_order() {
         (&[(95, "VP9/90000", "profile-id=2"), (96, "VP9/90000", "profile-id=0")], Some((96, VideoEncoding::Vp9))),
         (&[(95, "VP9/90000", "profile-id=2"), (96, "VP8/90000", "x")], Some((96, VideoEncoding::Vp8))),
         (&[(95, "VP9/90000", "profile-id=2"), (96, "AV1/90000", "x")], Some((95, VideoEncoding::Vp9))),
-        (&[(96, "AV1/90000", "x"), (97, "H265/90000", "x")], None),
+        (&[(96, "AV1/90000", "x"), (97, "VP8/90000", "x")], Some((97, VideoEncoding::Vp8))),
+        (&[(96, "AV1/90000", "profile=1"), (97, "AV1/90000", "level-idx=5")], Some((97, VideoEncoding::Av1))),
+        (&[(97, "H265/90000", "x"), (96, "av1/90000", "profile=1")], Some((96, VideoEncoding::Av1))),
+        (&[(96, "AV1X/90000", "x"), (97, "H265/90000", "x")], None),
         (&[(96, "H264/48000", "packetization-mode=1")], None),
     ];
     for (formats, wanted) in table {
