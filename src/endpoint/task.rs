@@ -8,9 +8,10 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::branch::{Branch, Destination};
+use super::branch::Branch;
 use super::cause;
 use super::resolve;
+use super::srt_element::Destination;
 use super::state::{Action, Event, State};
 use super::{EndpointContext, EndpointSnapshot, StreamLink};
 use crate::media::fanout::BranchNews;
@@ -167,8 +168,15 @@ impl Task {
     }
 
     async fn start(&mut self) -> Result<Attempt, String> {
+        // While a stream waits for its publisher to come back, nobody is called: there is nothing to send.
+        let live = self.stream.begun.wait_for(|begun| begun.live).await.is_ok();
+        if !live {
+            return Err("the stream has ended".into());
+        }
         let url = self.record.url.clone();
-        let address = resolve::resolve(&url, &self.stream.key, &self.context.own).await.map_err(|e| e.to_string())?;
+        let EndpointContext { own, destinations, .. } = &*self.context;
+        let address =
+            resolve::resolve(&url, &self.stream.key, own, destinations).await.map_err(|error| error.to_string())?;
         let may_share = !url.needs_private_port() && address.is_ipv4();
         let shared_local = if may_share { self.context.ports.next() } else { None };
         let destination = Destination { address, shared_local };
@@ -199,7 +207,11 @@ impl Task {
             tokio::select! {
                 () = self.stop.cancelled() => return Event::Stop,
                 news = attempt.news.recv() => return match news {
-                    Some(BranchNews::FormatChanged) => Event::Rebuild,
+                    Some(BranchNews::FormatChanged) => {
+                        // The receiver's programme table cannot be changed in place: see `may_pass` in `branch`.
+                        tracing::info!("a track has another codec now; connecting anew");
+                        Event::Rebuild
+                    }
                     Some(BranchNews::Failed(text)) => Event::Failed(cause::of(&text, attempt.connected)),
                     None => Event::Failed("the stream's pipeline has gone".into()),
                 },
@@ -235,6 +247,9 @@ impl Task {
                 attempt.branch.wish_key_frame();
                 tracing::info!(track = %kind, "a late track joins");
             }
+        }
+        if begun.live {
+            attempt.branch.set_video(begun.video);
         }
         Ok(())
     }

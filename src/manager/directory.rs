@@ -5,14 +5,15 @@
 //! store, and goes only when none of them needs it.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::plan::Plan;
+use super::sources::SourceReport;
 use super::streams::RunningStream;
 use super::{PublishRefusal, PublishRequest, Totals};
 use crate::model::broadcast::{BroadcastRecord, PublishType};
@@ -37,16 +38,48 @@ pub(super) struct Entry {
     pub(super) record: BroadcastRecord,
     /// Stored endpoints that can't be read: shown, removable, never started.
     pub(super) unreadable: Vec<UnreadableEndpoint>,
-    /// Its publication, while there is one.
+    /// The running stream, while there is one.
     pub(super) live: Option<Live>,
     /// Whether it has ever been published: idle then means `finished`, not `created`. It is not
     /// stored (the store holds no history), but follows for a record that only a publisher makes.
     pub(super) published: bool,
+    /// How its source fares, while that is to be pulled.
+    pub(super) source: Option<SourceReport>,
+}
+
+/// A stream that runs: with a publisher, or held for the next one.
+#[derive(Debug)]
+pub(super) struct Live {
+    /// Which run of the stream: news of an earlier one is ignored.
+    pub(super) session: u64,
+    /// Ends the stream, and its publication with it.
+    pub(super) cancel: CancellationToken,
+    /// None while it starts.
+    pub(super) stream: Option<Arc<dyn RunningStream>>,
+    /// Which endpoints run, for the task's eyes only.
+    pub(super) plan: Plan,
+    /// Its publisher; while it is held, the one that has left.
+    pub(super) publisher: Publisher,
+    /// Set while it is held.
+    pub(super) held: Option<Held>,
+    /// Until when it was held last: a publisher that leaves without having sent anything does not prolong that.
+    pub(super) last_deadline: Option<Instant>,
+}
+
+/// A stream without a publisher, whose endpoints stay connected.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// When its publisher left.
+    pub(super) since: Instant,
+    /// For users.
+    pub(super) until: SystemTime,
+    /// Ends the wait for that moment.
+    pub(super) _timer: DropGuard,
 }
 
 /// A publication, as far as everybody may know of it.
 #[derive(Debug)]
-pub(super) struct Live {
+pub(super) struct Publisher {
     /// Which one: news of an earlier publication of the same stream is ignored.
     pub(super) generation: u64,
     /// When it began.
@@ -59,24 +92,22 @@ pub(super) struct Live {
     pub(super) user_agent: Option<String>,
     /// What else it said.
     pub(super) meta: Vec<(String, String)>,
-    /// Ends it.
+    /// The service's side of its end.
     pub(super) cancel: CancellationToken,
-    /// None while it starts.
-    pub(super) stream: Option<Arc<dyn RunningStream>>,
-    /// Which endpoints run, for the task's eyes only.
-    pub(super) plan: Plan,
+    /// The publisher's side of its end, known at once; the task hears of it a moment later.
+    pub(super) released: CancellationToken,
 }
 
 impl Entry {
     /// From the store. A record that nobody created can only have been published.
     pub(super) fn stored(stored: StoredBroadcast) -> Self {
         let published = !stored.record.created_by_user;
-        Self { record: stored.record, unreadable: stored.unreadable, live: None, published }
+        Self { record: stored.record, unreadable: stored.unreadable, live: None, published, source: None }
     }
 
     /// From a user's request.
     pub(super) fn created(record: BroadcastRecord) -> Self {
-        Self { record, unreadable: Vec::new(), live: None, published: false }
+        Self { record, unreadable: Vec::new(), live: None, published: false, source: None }
     }
 
     /// On the way of a publisher.
@@ -86,6 +117,7 @@ impl Entry {
             created_by_user: false,
             date: SystemTime::now(),
             fields: serde_json::Map::new(),
+            started: false,
             endpoints: Vec::new(),
         })
     }
@@ -111,14 +143,9 @@ impl Entry {
     }
 }
 
-impl Live {
-    /// A publication that is about to start with the record's endpoints.
-    pub(super) fn starting(
-        generation: u64,
-        request: PublishRequest,
-        cancel: CancellationToken,
-        record: &BroadcastRecord,
-    ) -> Self {
+impl Publisher {
+    /// A publication of the stream that `session` ends.
+    pub(super) fn new(generation: u64, request: PublishRequest, session: &CancellationToken) -> Self {
         Self {
             generation,
             since: SystemTime::now(),
@@ -126,15 +153,29 @@ impl Live {
             peer: request.peer,
             user_agent: request.user_agent,
             meta: request.meta,
-            cancel,
-            stream: None,
-            plan: Plan::started_with(&record.endpoints),
+            cancel: session.child_token(),
+            released: CancellationToken::new(),
         }
     }
+}
 
-    /// Whether a successor may take its place: it runs, and no data has come for `dead_after`.
-    fn is_dead(&self, dead_after: Duration) -> bool {
-        self.stream.as_ref().is_some_and(|stream| stream.silent_for() >= dead_after)
+impl Live {
+    /// A stream that is about to start for this publisher, with the record's endpoints.
+    pub(super) fn starting(
+        session: u64,
+        publisher: Publisher,
+        cancel: CancellationToken,
+        record: &BroadcastRecord,
+    ) -> Self {
+        let plan = Plan::started_with(&record.endpoints);
+        Self { session, cancel, stream: None, plan, publisher, held: None, last_deadline: None }
+    }
+
+    /// Whether a publisher is there that nobody may displace: not one that has left, nor one that runs and has sent
+    /// nothing for `dead_after`.
+    fn is_taken(&self, dead_after: Duration) -> bool {
+        let gone = self.held.is_some() || self.publisher.released.is_cancelled();
+        !gone && self.stream.as_ref().is_none_or(|stream| stream.silent_for() < dead_after)
     }
 }
 
@@ -157,7 +198,7 @@ impl Directory {
         let id = stream.parse().map_err(|reason| PublishRefusal::BadStreamId { given: stream.to_owned(), reason })?;
         let key = StreamKey { app: app.clone(), id };
         let live = self.entries.get(&key).and_then(|entry| entry.live.as_ref());
-        if live.is_some_and(|live| !live.is_dead(dead_after)) {
+        if live.is_some_and(|live| live.is_taken(dead_after)) {
             return Err(PublishRefusal::InUse(key));
         }
         Ok(key)
@@ -168,14 +209,17 @@ impl Directory {
         self.entries.iter().filter(move |(key, _)| key.app == *app).map(|(_, entry)| entry)
     }
 
-    /// The publication of this generation, if it is still the stream's current one.
-    pub(super) fn current(&mut self, key: &StreamKey, generation: u64) -> Option<(&BroadcastRecord, &mut Live)> {
-        let entry = self.entries.get_mut(key)?;
-        let live = entry.live.as_mut().filter(|live| live.generation == generation)?;
-        Some((&entry.record, live))
+    /// This run of a stream, if it is still the current one.
+    pub(super) fn current(&mut self, key: &StreamKey, session: u64) -> Option<&mut Live> {
+        self.entries.get_mut(key)?.live.as_mut().filter(|live| live.session == session)
     }
 
-    /// Takes the publication off a stream; a record nobody needs any more goes with it.
+    /// A stream whose publisher, there or gone, is of this generation.
+    pub(super) fn published_by(&mut self, key: &StreamKey, generation: u64) -> Option<&mut Live> {
+        self.entries.get_mut(key)?.live.as_mut().filter(|live| live.publisher.generation == generation)
+    }
+
+    /// Takes the running stream off its entry; a record nobody needs any more goes with it.
     pub(super) fn retire(&mut self, key: &StreamKey) -> Option<Live> {
         let entry = self.entries.get_mut(key)?;
         let live = entry.live.take()?;
@@ -206,7 +250,11 @@ impl Directory {
 
     pub(super) fn totals(&self) -> Totals {
         Totals {
-            streams: self.entries.values().filter(|entry| entry.live.is_some()).count(),
+            streams: self
+                .entries
+                .values()
+                .filter(|entry| entry.live.as_ref().is_some_and(|live| live.held.is_none()))
+                .count(),
             endpoints: self.entries.values().map(Entry::endpoint_count).sum(),
         }
     }

@@ -21,7 +21,7 @@ use crate::stream::{Input, StreamSnapshot, StreamSpec};
 pub(crate) struct FakeStream {
     pub(crate) key: StreamKey,
     /// The token the pipeline would cancel when it fails.
-    pub(crate) publication: CancellationToken,
+    pub(crate) session: CancellationToken,
     state: Mutex<State>,
     /// Closing (of an endpoint and of the stream) needs a permit: take them away to make it hang.
     pub(crate) closes: Arc<Semaphore>,
@@ -34,6 +34,11 @@ struct State {
     /// What its tracks are made out of: video, audio.
     transcoded_from: [Option<&'static str>; 2],
     silent_for: Duration,
+    /// Publications that began, and the one that may send.
+    begun: u64,
+    sending: Option<u64>,
+    /// The running publication has been live.
+    has_data: bool,
     closed: bool,
 }
 
@@ -43,7 +48,9 @@ impl FakeStream {
     }
 
     pub(crate) fn set_live(&self) {
-        self.state().live = true;
+        let mut state = self.state();
+        state.live = true;
+        state.has_data = true;
     }
 
     pub(crate) fn set_transcoded_from(&self, transcoded_from: [Option<&'static str>; 2]) {
@@ -52,6 +59,12 @@ impl FakeStream {
 
     pub(crate) fn set_silent_for(&self, silence: Duration) {
         self.state().silent_for = silence;
+    }
+
+    /// How many publications it has had, and whether one of them may send now.
+    pub(crate) fn publications(&self) -> (u64, bool) {
+        let state = self.state();
+        (state.begun, state.sending.is_some())
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -71,8 +84,31 @@ impl FakeStream {
 struct FakeHandle(Arc<FakeStream>);
 
 impl RunningStream for FakeHandle {
-    fn input(&self) -> Input {
+    fn begin(&self) -> u64 {
+        let mut state = self.0.state();
+        assert!(!state.closed, "a publication of a closed stream");
+        state.begun += 1;
+        state.live = false;
+        state.silent_for = Duration::ZERO;
+        state.has_data = false;
+        state.sending = Some(state.begun);
+        state.begun
+    }
+
+    fn input(&self, _lease: u64) -> Input {
         unreachable!("no test feeds a fake")
+    }
+
+    fn end(&self, lease: u64) {
+        let mut state = self.0.state();
+        if state.sending == Some(lease) {
+            state.sending = None;
+            state.live = false;
+        }
+    }
+
+    fn has_data(&self) -> bool {
+        self.0.state().has_data
     }
 
     fn add_endpoint(&self, endpoint: EndpointRecord) {
@@ -175,7 +211,7 @@ impl Streams for Shared {
             }
             let stream = Arc::new(FakeStream {
                 key: spec.key,
-                publication: spec.publication,
+                session: spec.session,
                 state: Mutex::new(State { running: spec.endpoints, ..State::default() }),
                 closes: Arc::new(Semaphore::new(FREE)),
             });

@@ -1,32 +1,36 @@
-//! A publication: from a publisher's wish to the closed stream.
+//! Publications: who may send into a stream, from a publisher's wish to its leave, and what the stream does then.
 //!
-//! Owns [`Publication`], the task that lives as long as one, and what the manager does at its begin
-//! and end. Must not know protocols. The hard thing: the publisher, the service and the pipeline may
-//! each end it, at any time, also while it starts; and its successor may be waiting.
+//! Owns [`Publication`], the take-over of a running stream, and the hold: a stream whose publisher has left waits
+//! for the next one with its endpoints connected. Must not know protocols. The hard thing: the publisher, the service
+//! and the pipeline may each end it, at any time, also while it starts; and its successor may come before the news
+//! of its end does.
 //!
-//! The life of a publication's task:
-//! *waits* (bounded) until its predecessor's stream is closed → *starts* the stream and reports →
-//! *runs* until the [`Publication`] is dropped or its token is cancelled → *closes* the stream → reports.
+//! A stream's publisher *sends* → leaves, and the stream is *held* → another one takes over, or the time is over and
+//! the stream ends. Stop, delete, shutdown and a failed pipeline end a stream at once.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::directory::{Entry, Live};
-use super::streams::{RunningStream, Streams};
+use super::directory::{Entry, Held, Live, Publisher};
+use super::run::{Run, Started};
+use super::streams::RunningStream;
 use super::task::{Command, Reply, Session, Task};
-use super::{Bounds, PublishRefusal, PublishRequest};
+use super::{PublishRefusal, PublishRequest};
 use crate::model::ids::StreamKey;
 use crate::stream::{Input, StreamSpec};
 
-/// The right to publish one stream. Dropping it ends the publication; the stream closes behind it.
+/// The right to publish one stream. Dropping it ends the publication; the stream is held or closes behind it.
 #[must_use = "dropping a publication ends it"]
 pub struct Publication {
     /// Which stream.
     key: StreamKey,
     /// Where the data goes.
     stream: Arc<dyn RunningStream>,
+    /// Which of the stream's publications.
+    lease: u64,
     /// The service's side of the end.
     cancelled: CancellationToken,
     /// The publisher's side of the end.
@@ -47,7 +51,7 @@ impl Publication {
 
     /// Where the publisher's data goes.
     pub fn input(&self) -> Input {
-        self.stream.input()
+        self.stream.input(self.lease)
     }
 
     /// Fires when the service ends the publication: stopped or deleted by a user, replaced because
@@ -57,94 +61,123 @@ impl Publication {
     }
 }
 
-/// The report of a publication's task that its stream has started, or not.
-pub(super) struct Started {
-    key: StreamKey,
-    generation: u64,
-    stream: Result<Arc<dyn RunningStream>, String>,
-    cancel: CancellationToken,
-    released: CancellationToken,
-    reply: Reply<Result<Publication, PublishRefusal>>,
+impl Drop for Publication {
+    fn drop(&mut self) {
+        // Whatever its ingest still pushes comes too late.
+        self.stream.end(self.lease);
+    }
 }
 
 impl Task {
     pub(super) fn publish(&mut self, request: PublishRequest, reply: Reply<Result<Publication, PublishRefusal>>) {
         let admitted = self.shared.read().admit(&request.app, &request.stream, self.shared.dead_after());
-        let (key, commands) = match (admitted, self.commands.upgrade()) {
-            (Ok(key), Some(commands)) => (key, commands),
-            (Ok(_), None) => {
-                let _ = reply.send(Err(PublishRefusal::ShuttingDown));
-                return;
-            }
-            (Err(refusal), _) => {
+        let key = match admitted {
+            Ok(key) => key,
+            Err(refusal) => {
                 let _ = reply.send(Err(refusal));
                 return;
             }
         };
+        // The one before may have left without the news having come here.
+        let left = self
+            .shared
+            .read()
+            .entries
+            .get(&key)
+            .and_then(|entry| entry.live.as_ref())
+            .and_then(|live| live.publisher.released.is_cancelled().then_some(live.publisher.generation));
+        if let Some(generation) = left {
+            self.left(&key, generation);
+        }
+        tracing::info!(stream = %key, peer = %request.peer, via = request.publish_type.as_str(), "publisher admitted");
+        match self.take_over(&key, &request) {
+            Some(publication) => {
+                // A publisher that left while it waited drops the publication here, which ends it.
+                let _ = reply.send(Ok(publication));
+            }
+            None => self.start(key, request, reply),
+        }
+    }
+
+    /// Lets a publisher go on with a stream that runs: one that is held, or whose publisher is silent.
+    fn take_over(&mut self, key: &StreamKey, request: &PublishRequest) -> Option<Publication> {
+        let commands = self.commands.upgrade()?;
+        let mut directory = self.shared.write();
+        let live = directory.entries.get_mut(key).and_then(|entry| entry.live.as_mut());
+        let live = live.filter(|live| !live.cancel.is_cancelled())?;
+        let stream = live.stream.clone()?;
+        match live.held.take() {
+            Some(held) => {
+                let after_ms = held.since.elapsed().as_millis();
+                tracing::info!(stream = %key, after_ms, "the held stream goes on; its endpoints stay connected");
+            }
+            None => {
+                tracing::warn!(stream = %key, peer = %live.publisher.peer, "its silent publisher is replaced; endpoints stay connected");
+                live.publisher.cancel.cancel();
+            }
+        }
         self.generation += 1;
-        let generation = self.generation;
-        let (cancel, released, closed) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+        live.publisher = Publisher::new(self.generation, request.clone(), &live.cancel);
+        Some(live.grant(key, stream, commands))
+    }
+
+    /// Starts a stream for its publisher, behind whatever runs under its name.
+    fn start(&mut self, key: StreamKey, request: PublishRequest, reply: Reply<Result<Publication, PublishRefusal>>) {
+        let Some(commands) = self.commands.upgrade() else {
+            let _ = reply.send(Err(PublishRefusal::ShuttingDown));
+            return;
+        };
+        self.generation += 1;
+        let session = self.generation;
+        let (cancel, closed) = (CancellationToken::new(), CancellationToken::new());
         let predecessor = self
             .sessions
-            .insert(key.clone(), Session { generation, closed: closed.clone() })
+            .insert(key.clone(), Session { session, closed: closed.clone() })
             .map(|session| session.closed);
-        tracing::info!(stream = %key, peer = %request.peer, via = request.publish_type.as_str(), "publisher admitted");
-        let spec = self.seat(&key, generation, request, &cancel);
+        let spec = self.seat(&key, session, request, &cancel);
         let run = Run {
             key,
-            generation,
+            session,
             streams: Arc::clone(&self.streams),
             commands,
             predecessor,
             cancel,
-            released,
             closed,
             bounds: self.shared.bounds,
         };
         tokio::spawn(run.run(spec, reply));
     }
 
-    /// Puts a publication into the directory, with a record if there is none, and in the place of a
-    /// dead one.
-    fn seat(
-        &self,
-        key: &StreamKey,
-        generation: u64,
-        request: PublishRequest,
-        cancel: &CancellationToken,
-    ) -> StreamSpec {
+    /// Puts a stream into the directory, with a record if there is none, and in the place of one that cannot go on.
+    fn seat(&self, key: &StreamKey, session: u64, request: PublishRequest, cancel: &CancellationToken) -> StreamSpec {
         let mut directory = self.shared.write();
         let entry = directory.entries.entry(key.clone()).or_insert_with(|| Entry::made_by_publisher(key.clone()));
-        if let Some(dead) = entry.live.take() {
-            tracing::warn!(stream = %key, peer = %dead.peer, "its silent publisher is replaced");
-            dead.cancel.cancel();
+        if let Some(before) = entry.live.take() {
+            before.cancel.cancel();
         }
-        let spec = StreamSpec {
-            key: key.clone(),
-            publish_type: request.publish_type,
-            publication: cancel.clone(),
-            endpoints: entry.record.endpoints.clone(),
-        };
-        entry.live = Some(Live::starting(generation, request, cancel.clone(), &entry.record));
-        spec
+        let endpoints = entry.record.endpoints.clone();
+        let publisher = Publisher::new(session, request, cancel);
+        entry.live = Some(Live::starting(session, publisher, cancel.clone(), &entry.record));
+        StreamSpec { key: key.clone(), session: cancel.clone(), endpoints }
     }
 
     pub(super) fn started(&mut self, started: Started) {
-        let Started { key, generation, stream, cancel, released, reply } = started;
+        let Started { key, session, stream, reply } = started;
         let answer = match stream {
             Err(reason) => {
                 tracing::error!(stream = %key, reason, "the stream could not be started");
-                self.retire(&key, generation);
+                self.retire(&key, session);
                 Err(PublishRefusal::Internal(reason))
             }
-            Ok(stream) => match self.shared.write().current(&key, generation) {
-                Some((_, live)) => {
+            Ok(stream) => {
+                let mut directory = self.shared.write();
+                let granted = directory.current(&key, session).and_then(|live| {
                     live.stream = Some(Arc::clone(&stream));
-                    Ok(Publication { key: key.clone(), stream, cancelled: cancel, _released: released.drop_guard() })
-                }
+                    Some(live.grant(&key, stream, self.commands.upgrade()?))
+                });
                 // Stopped or deleted while it started; its task has seen the token and closes it.
-                None => Err(PublishRefusal::Internal("it was ended while it started".into())),
-            },
+                granted.ok_or_else(|| PublishRefusal::Internal("it was ended while it started".into()))
+            }
         };
         // Endpoints may have come and gone while it started.
         self.reconcile(&key);
@@ -152,128 +185,104 @@ impl Task {
         let _ = reply.send(answer);
     }
 
-    pub(super) fn ended(&mut self, key: &StreamKey, generation: u64) {
-        if self.retire(key, generation) {
-            tracing::info!(stream = %key, "publisher gone");
+    /// A publisher has left: its stream is held for the next one, if there is anything to hold.
+    pub(super) fn left(&mut self, key: &StreamKey, generation: u64) {
+        let hold = Duration::from_millis(self.shared.settings.stream.hold_ms);
+        let (now, commands) = (Instant::now(), self.commands.upgrade());
+        let mut directory = self.shared.write();
+        let Some(live) = directory.published_by(key, generation).filter(|live| live.held.is_none()) else { return };
+        if live.stream.as_ref().is_some_and(|stream| stream.has_data()) {
+            live.last_deadline = now.checked_add(hold);
+        }
+        let left = live.last_deadline.map(|deadline| deadline.saturating_duration_since(now)).unwrap_or_default();
+        match commands.filter(|_| !left.is_zero() && !live.cancel.is_cancelled()) {
+            Some(commands) => {
+                tracing::info!(stream = %key, hold_ms = left.as_millis(), "publisher gone; the stream is held for the next one");
+                let over = CancellationToken::new();
+                live.held =
+                    Some(Held { since: now, until: SystemTime::now() + left, _timer: over.clone().drop_guard() });
+                let command = Command::HoldOver { key: key.clone(), generation };
+                let (commands, session) = (commands.downgrade(), live.cancel.clone());
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = over.cancelled() => return,
+                        () = tokio::time::sleep(left) => {}
+                    }
+                    match commands.upgrade() {
+                        Some(commands) => drop(commands.send(command).await),
+                        // Nobody is there who could end it.
+                        None => session.cancel(),
+                    }
+                });
+            }
+            None => {
+                live.cancel.cancel();
+                directory.retire(key);
+                tracing::info!(stream = %key, "publisher gone");
+            }
         }
     }
 
-    /// Takes this publication off its stream; false when it isn't the stream's current one any more.
-    fn retire(&self, key: &StreamKey, generation: u64) -> bool {
+    /// Nobody has come back.
+    pub(super) fn hold_over(&mut self, key: &StreamKey, generation: u64) {
         let mut directory = self.shared.write();
-        directory.current(key, generation).is_some() && directory.retire(key).is_some()
+        if let Some(live) = directory.published_by(key, generation).filter(|live| live.held.is_some()) {
+            tracing::info!(stream = %key, "nobody came back; the stream ends");
+            live.cancel.cancel();
+            directory.retire(key);
+        }
     }
 
-    pub(super) fn stop(&mut self, key: &StreamKey, reply: Reply<bool>) {
+    pub(super) fn ended(&mut self, key: &StreamKey, session: u64) {
+        if self.retire(key, session) {
+            tracing::info!(stream = %key, "stream ended");
+        }
+    }
+
+    /// Takes this run off its stream; false when it isn't the current one any more.
+    fn retire(&self, key: &StreamKey, session: u64) -> bool {
+        let mut directory = self.shared.write();
+        directory.current(key, session).is_some() && directory.retire(key).is_some()
+    }
+
+    pub(super) fn stop(&mut self, key: &StreamKey, was_started: bool, reply: Reply<bool>) {
         let retired = self.shared.write().retire(key);
         match (retired, self.sessions.get(key)) {
             (Some(live), Some(session)) => {
-                tracing::info!(stream = %key, "publisher stopped on request");
+                tracing::info!(stream = %key, "stopped on request");
                 live.cancel.cancel();
                 self.answer_after(session.closed.clone(), reply, |_| true);
             }
             (retired, _) => {
-                let _ = reply.send(retired.is_some());
+                let _ = reply.send(retired.is_some() || was_started);
             }
         }
     }
 }
 
-/// A publication's task.
-struct Run {
-    /// Which stream.
-    key: StreamKey,
-    /// Which of its publications.
-    generation: u64,
-    /// Starts it.
-    streams: Arc<dyn Streams>,
-    /// Reports go here.
-    commands: mpsc::Sender<Command>,
-    /// Cancelled when the stream before this one is closed.
-    predecessor: Option<CancellationToken>,
-    /// The service ends it by this; the stream as well, when its pipeline fails.
-    cancel: CancellationToken,
-    /// The publisher ends it by this.
-    released: CancellationToken,
-    /// Cancelled when this task is over, however that comes.
-    closed: CancellationToken,
-    /// How long each step may take.
-    bounds: Bounds,
-}
-
-impl Run {
-    async fn run(self, spec: StreamSpec, reply: Reply<Result<Publication, PublishRefusal>>) {
-        let _closed = self.closed.clone().drop_guard();
-        self.wait_for_predecessor().await;
-        let stream = self.start(spec).await;
-        let running = stream.as_ref().ok().cloned();
-        let started = Started {
-            key: self.key.clone(),
-            generation: self.generation,
-            stream,
-            cancel: self.cancel.clone(),
-            released: self.released.clone(),
-            reply,
-        };
-        if self.commands.send(Command::Started(started)).await.is_err() {
-            // The manager has ended: nobody would ever end this one.
-            self.cancel.cancel();
-        }
-        if let Some(stream) = running {
+impl Live {
+    /// Makes the running stream its publisher's.
+    fn grant(&self, key: &StreamKey, stream: Arc<dyn RunningStream>, commands: mpsc::Sender<Command>) -> Publication {
+        let Publisher { cancel, released, generation, .. } = &self.publisher;
+        let left = Command::Left { key: key.clone(), generation: *generation };
+        let (watched, session) = (released.clone(), self.cancel.clone());
+        tokio::spawn(async move {
             tokio::select! {
-                () = self.released.cancelled() => {}
-                () = self.cancel.cancelled() => {}
+                () = watched.cancelled() => {}
+                () = session.cancelled() => return,
             }
-            self.cancel.cancel();
-            let Self { key, generation, .. } = &self;
-            let ended = self.commands.send(Command::Ended { key: key.clone(), generation: *generation });
-            // Side by side: a busy manager must not delay the close.
-            let (_, ()) = tokio::join!(ended, self.close(stream));
-        }
-        self.closed.cancel();
-        let _ = self.commands.send(Command::Closed { key: self.key, generation: self.generation }).await;
-    }
-
-    async fn wait_for_predecessor(&self) {
-        let Some(predecessor) = &self.predecessor else { return };
-        tokio::select! {
-            () = predecessor.cancelled() => {}
-            () = self.cancel.cancelled() => {}
-            () = tokio::time::sleep(self.bounds.predecessor) => {
-                tracing::error!(stream = %self.key, "the stream before it has not closed in time; starting beside it");
+            if commands.send(left).await.is_err() {
+                // The manager has ended: nobody else would end it.
+                session.cancel();
             }
-        }
-    }
-
-    /// A start in a task of its own: a panic in it is this stream's trouble alone, and one that takes
-    /// too long blocks the stream's name no longer than the bound.
-    async fn start(&self, spec: StreamSpec) -> Result<Arc<dyn RunningStream>, String> {
-        if self.cancel.is_cancelled() {
-            return Err("it was ended before it started".into());
-        }
-        let mut starting = tokio::spawn(self.streams.start(spec));
-        match tokio::time::timeout(self.bounds.start, &mut starting).await {
-            Ok(Ok(Ok(stream))) => Ok(stream),
-            Ok(Ok(Err(error))) => Err(error.to_string()),
-            Ok(Err(panic)) => Err(format!("its start ended badly: {panic}")),
-            Err(_) => {
-                // Should it come after all, nobody is there to close it.
-                tokio::spawn(async move {
-                    if let Ok(Ok(stream)) = starting.await {
-                        stream.close().await;
-                    }
-                });
-                Err(format!("it did not start within {} ms", self.bounds.start.as_millis()))
-            }
-        }
-    }
-
-    async fn close(&self, stream: Arc<dyn RunningStream>) {
-        let closing = tokio::spawn(stream.close());
-        match tokio::time::timeout(self.bounds.close, closing).await {
-            Ok(Ok(())) => {}
-            Ok(Err(panic)) => tracing::error!(stream = %self.key, %panic, "its close ended badly"),
-            Err(_) => tracing::error!(stream = %self.key, "the stream did not close in time; it is left behind"),
+        });
+        let lease = stream.begin();
+        Publication {
+            key: key.clone(),
+            stream,
+            lease,
+            cancelled: cancel.clone(),
+            _released: released.clone().drop_guard(),
         }
     }
 }

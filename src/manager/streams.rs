@@ -27,15 +27,21 @@ pub trait Streams: Send + Sync + 'static {
 
 /// A started stream. None of its calls but the futures may block.
 pub trait RunningStream: Send + Sync + 'static {
-    /// Where the publisher's data goes.
-    fn input(&self) -> Input;
+    /// Lets a publication send, and the one before it no longer. Gives its number.
+    fn begin(&self) -> u64;
+    /// Where that publication's data goes.
+    fn input(&self, lease: u64) -> Input;
+    /// That publication is over; the stream and its endpoints stay. Nothing happens when another one has begun.
+    fn end(&self, lease: u64);
+    /// Whether the publication that sends, or sent last, has sent anything.
+    fn has_data(&self) -> bool;
     /// Starts an endpoint.
     fn add_endpoint(&self, endpoint: EndpointRecord);
     /// Stops an endpoint and waits, bounded, until it is closed. False when there was none.
     fn remove_endpoint(&self, id: EndpointId) -> BoxFuture<'static, bool>;
     /// How it fares.
     fn snapshot(&self) -> StreamSnapshot;
-    /// For how long no data has come; since its start if none ever has.
+    /// For how long no data of the running publication has come; since its begin if none ever has.
     fn silent_for(&self) -> Duration;
     /// Closes it with all its endpoints, bounded.
     fn close(&self) -> BoxFuture<'static, ()>;
@@ -65,8 +71,20 @@ impl Streams for Pipelines {
 }
 
 impl RunningStream for StreamHandle {
-    fn input(&self) -> Input {
-        StreamHandle::input(self)
+    fn begin(&self) -> u64 {
+        StreamHandle::begin(self)
+    }
+
+    fn input(&self, lease: u64) -> Input {
+        StreamHandle::input(self, lease)
+    }
+
+    fn end(&self, lease: u64) {
+        StreamHandle::end(self, lease);
+    }
+
+    fn has_data(&self) -> bool {
+        StreamHandle::has_data(self)
     }
 
     fn add_endpoint(&self, endpoint: EndpointRecord) {

@@ -11,7 +11,7 @@ use futures::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::publish::Started;
+use super::run::Started;
 use super::streams::Streams;
 use super::view::BroadcastView;
 use super::{
@@ -25,40 +25,51 @@ use crate::store::Store;
 /// Where an answer goes. The asker may be gone; then it is dropped.
 pub(super) type Reply<T> = oneshot::Sender<T>;
 
-/// What the task is told to do (the first seven) or told of (the others).
+/// What the task is told to do (the first eight) or told of (the others).
 pub(super) enum Command {
     Publish(PublishRequest, Reply<Result<Publication, PublishRefusal>>),
     Create(NewBroadcast, Reply<Result<BroadcastView, ManagerError>>),
     Update(StreamKey, BroadcastChange, Reply<Result<(), ManagerError>>),
     Delete(StreamKey, Reply<Result<Deleted, ManagerError>>),
+    StartSource(StreamKey, Reply<Result<(), ManagerError>>),
     Stop(StreamKey, Reply<bool>),
     AddEndpoint(StreamKey, Option<EndpointId>, SrtUrl, Reply<Result<EndpointRecord, ManagerError>>),
     RemoveEndpoint(StreamKey, String, Reply<Result<(), ManagerError>>),
     Shutdown(Reply<()>),
     /// A stream has started, or not.
     Started(Started),
-    /// A publication is over; its stream is closing.
+    /// A publisher has left its stream.
+    Left {
+        key: StreamKey,
+        generation: u64,
+    },
+    /// No other publisher has come for so long that nobody waits any longer.
+    HoldOver {
+        key: StreamKey,
+        generation: u64,
+    },
+    /// A stream is over; it is closing.
     Ended {
         key: StreamKey,
-        generation: u64,
+        session: u64,
     },
-    /// Its stream is closed.
+    /// It is closed.
     Closed {
         key: StreamKey,
-        generation: u64,
+        session: u64,
     },
-    /// These endpoints of a live stream are closed.
+    /// These endpoints of a running stream are closed.
     EndpointsClosed {
         key: StreamKey,
-        generation: u64,
+        session: u64,
         ids: Vec<EndpointId>,
     },
 }
 
 /// A stream that runs or closes, so that a successor and a shutdown can wait for its end.
 pub(super) struct Session {
-    /// Which publication it belongs to.
-    pub(super) generation: u64,
+    /// Which run of the stream it is.
+    pub(super) session: u64,
     /// Cancelled when it is closed.
     pub(super) closed: CancellationToken,
 }
@@ -73,9 +84,9 @@ pub(super) struct Task {
     pub(super) streams: Arc<dyn Streams>,
     /// For the tasks that report back; weak, or this task would keep itself alive.
     pub(super) commands: mpsc::WeakSender<Command>,
-    /// The number of the last publication.
+    /// The number of the last run of a stream, and of the last publication: they count together.
     pub(super) generation: u64,
-    /// The last publication of each stream until its stream is closed, also when its record is gone.
+    /// The last run of each stream until it is closed, also when its record is gone.
     pub(super) sessions: HashMap<StreamKey, Session>,
 }
 
@@ -124,7 +135,13 @@ impl Task {
                 }
             },
             Command::Delete(key, reply) => self.delete(key, reply).await,
-            Command::Stop(key, reply) => self.stop(&key, reply),
+            Command::StartSource(key, reply) => {
+                let _ = reply.send(self.start_source(&key).await);
+            }
+            Command::Stop(key, reply) => {
+                let was_started = self.stop_source(&key).await;
+                self.stop(&key, was_started, reply);
+            }
             Command::AddEndpoint(key, id, url, reply) => {
                 let _ = reply.send(self.add_endpoint(&key, id, url).await);
             }
@@ -136,14 +153,16 @@ impl Task {
             },
             Command::Shutdown(reply) => return Some(reply),
             Command::Started(started) => self.started(started),
-            Command::Ended { key, generation } => self.ended(&key, generation),
-            Command::Closed { key, generation } => {
-                if self.sessions.get(&key).is_some_and(|session| session.generation == generation) {
+            Command::Left { key, generation } => self.left(&key, generation),
+            Command::HoldOver { key, generation } => self.hold_over(&key, generation),
+            Command::Ended { key, session } => self.ended(&key, session),
+            Command::Closed { key, session } => {
+                if self.sessions.get(&key).is_some_and(|running| running.session == session) {
                     self.sessions.remove(&key);
                 }
             }
-            Command::EndpointsClosed { key, generation, ids } => {
-                if let Some((_, live)) = self.shared.write().current(&key, generation) {
+            Command::EndpointsClosed { key, session, ids } => {
+                if let Some(live) = self.shared.write().current(&key, session) {
                     ids.iter().for_each(|id| live.plan.closed(id));
                 }
                 self.reconcile(&key);
@@ -166,12 +185,12 @@ impl Task {
     /// Starts and stops a live stream's endpoints as its record wants them. The token is cancelled
     /// when those that are stopped are closed; None when there are none.
     pub(super) fn reconcile(&self, key: &StreamKey) -> Option<CancellationToken> {
-        let (stream, steps, generation) = {
+        let (stream, steps, session) = {
             let mut directory = self.shared.write();
             let entry = directory.entries.get_mut(key)?;
             let live = entry.live.as_mut()?;
             let stream = Arc::clone(live.stream.as_ref()?);
-            (stream, live.plan.reconcile(&entry.record.endpoints), live.generation)
+            (stream, live.plan.reconcile(&entry.record.endpoints), live.session)
         };
         for endpoint in steps.start {
             stream.add_endpoint(endpoint);
@@ -196,7 +215,7 @@ impl Task {
             join_all(closes).await;
             drop(guard);
             if let Some(commands) = commands.upgrade() {
-                let _ = commands.send(Command::EndpointsClosed { key, generation, ids }).await;
+                let _ = commands.send(Command::EndpointsClosed { key, session, ids }).await;
             }
         });
         Some(stopped)

@@ -5,25 +5,30 @@
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::directory::{Entry, Live};
+use super::directory::{Entry, Live, Publisher};
+use super::sources::{SourceReport, SourceState, SourceStatus};
 use crate::model::broadcast::{BroadcastRecord, PublishType};
 use crate::model::endpoint::EndpointStatus;
 use crate::stream::StreamSnapshot;
 
 /// A broadcast's status, in Ant Media's words.
 ///
-/// `Created` until the first publisher; `Preparing` while a publisher is there and no data has come;
-/// `Broadcasting` while data flows; `Finished` when the publisher is gone. The store holds no history:
+/// `Created` until the first publisher; `Preparing` while a publisher is there and no data has come, and while the
+/// stream is held for its publisher to come back; `Broadcasting` while data flows; `Finished` when the publisher is
+/// gone for good. Of a source that is pulled: `Preparing` while an attempt runs, `Error` between a failed one and the
+/// next. The store holds no history:
 /// after a restart a broadcast that a user created reads `Created` again, one that a publisher made
 /// reads `Finished`, since it can only have been published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BroadcastStatus {
     /// Never published since the start of the service.
     Created,
-    /// A publisher is there, its data is not.
+    /// A publisher is there or awaited, its data is not.
     Preparing,
     /// Live.
     Broadcasting,
+    /// Its source has failed and is tried again.
+    Error,
     /// Was live.
     Finished,
 }
@@ -35,6 +40,7 @@ impl BroadcastStatus {
             Self::Created => "created",
             Self::Preparing => "preparing",
             Self::Broadcasting => "broadcasting",
+            Self::Error => "error",
             Self::Finished => "finished",
         }
     }
@@ -49,6 +55,10 @@ pub struct BroadcastView {
     pub status: BroadcastStatus,
     /// Its publication, while there is one.
     pub live: Option<LiveView>,
+    /// How its source fares, while that is to be pulled.
+    pub source: Option<SourceStatus>,
+    /// While the stream waits for its publisher to come back, endpoints connected: until when.
+    pub held_until: Option<SystemTime>,
     /// Its endpoints: those of the record in their order, then those that can't be read.
     pub endpoints: Vec<EndpointView>,
 }
@@ -84,30 +94,40 @@ pub struct EndpointView {
 impl Entry {
     /// As it is now.
     pub(super) fn view(&self) -> BroadcastView {
-        let live = self.live.as_ref().map(Live::view);
-        let snapshot = live.as_ref().and_then(|live| live.stream.as_ref());
-        let status = self.status_seen(snapshot.is_some_and(|snapshot| snapshot.live));
-        let endpoints = self.endpoint_views(live.is_some(), snapshot);
-        BroadcastView { record: self.record.clone(), status, live, endpoints }
+        let snapshot = self.live.as_ref().and_then(Live::snapshot);
+        let held = self.live.as_ref().and_then(|live| live.held.as_ref());
+        let source = self.source.as_ref().map(SourceReport::status);
+        let status = self.status_seen(snapshot.as_ref().is_some_and(|snapshot| snapshot.live), source.as_ref());
+        let endpoints = self.endpoint_views(snapshot.as_ref());
+        let live = self.live.as_ref().filter(|_| held.is_none()).map(|live| live.publisher.view(snapshot));
+        let held_until = held.map(|held| held.until);
+        BroadcastView { record: self.record.clone(), status, live, source, held_until, endpoints }
     }
 
     /// The status alone, without copying the record.
     pub(super) fn status(&self) -> BroadcastStatus {
         let stream = self.live.as_ref().and_then(|live| live.stream.as_ref());
-        self.status_seen(stream.is_some_and(|stream| stream.snapshot().live))
+        let source = self.source.as_ref().map(SourceReport::status);
+        self.status_seen(stream.is_some_and(|stream| stream.snapshot().live), source.as_ref())
     }
 
-    fn status_seen(&self, data_flows: bool) -> BroadcastStatus {
+    fn status_seen(&self, data_flows: bool, source: Option<&SourceStatus>) -> BroadcastStatus {
+        // A publisher of the same id may be there while its own source is not.
+        let failed = source.is_some_and(|source| source.state == SourceState::Waiting);
         match &self.live {
             Some(_) if data_flows => BroadcastStatus::Broadcasting,
+            Some(live) if failed && live.held.is_some() => BroadcastStatus::Error,
             Some(_) => BroadcastStatus::Preparing,
+            None if failed => BroadcastStatus::Error,
+            None if source.is_some() => BroadcastStatus::Preparing,
             None if self.published => BroadcastStatus::Finished,
             None => BroadcastStatus::Created,
         }
     }
 
-    fn endpoint_views(&self, live: bool, snapshot: Option<&StreamSnapshot>) -> Vec<EndpointView> {
-        let idle = if self.published && !live { EndpointStatus::Finished } else { EndpointStatus::Created };
+    fn endpoint_views(&self, snapshot: Option<&StreamSnapshot>) -> Vec<EndpointView> {
+        let idle =
+            if self.published && self.live.is_none() { EndpointStatus::Finished } else { EndpointStatus::Created };
         let readable = self.record.endpoints.iter().map(|endpoint| EndpointView {
             id: endpoint.id.to_string(),
             url: endpoint.url.redacted(),
@@ -125,14 +145,20 @@ impl Entry {
 }
 
 impl Live {
-    fn view(&self) -> LiveView {
+    fn snapshot(&self) -> Option<StreamSnapshot> {
+        self.stream.as_ref().map(|stream| stream.snapshot())
+    }
+}
+
+impl Publisher {
+    fn view(&self, stream: Option<StreamSnapshot>) -> LiveView {
         LiveView {
             since: self.since,
             publish_type: self.publish_type,
             peer: self.peer,
             user_agent: self.user_agent.clone(),
             meta: self.meta.clone(),
-            stream: self.stream.as_ref().map(|stream| stream.snapshot()),
+            stream,
         }
     }
 }

@@ -127,6 +127,12 @@ impl Gate {
         self.has_video |= kind == TrackKind::Video;
     }
 
+    /// Whether the stream's publisher sends video at all: audio does not wait for a track that is gone. Video that
+    /// comes later does not close the gate.
+    pub fn set_video(&mut self, flows: bool) {
+        self.has_video = flows;
+    }
+
     /// The receiver is connected.
     pub fn connected(&mut self) {
         self.connected = true;

@@ -83,10 +83,11 @@ impl fmt::Display for Codec {
     }
 }
 
-/// Which tracks of a stream have begun.
+/// Which tracks of a stream's running publication have begun.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Begun {
-    /// Endpoints may connect: every announced track has begun, or waiting for it is over.
+    /// Endpoints may connect: every announced track has begun, or waiting for it is over. False again while a
+    /// stream waits for its publisher to come back.
     pub live: bool,
     /// Video has begun.
     pub video: bool,

@@ -1,9 +1,10 @@
 //! A live stream: its pipeline, its input, its endpoints. In the middle, and it knows no protocol.
 //!
-//! One task owns a stream. Others hold a [`StreamHandle`]: the manager to add and remove endpoints, an
-//! ingest only the [`Input`].
+//! One task owns a stream. Others hold a [`StreamHandle`]: the manager to add and remove endpoints and to say which
+//! publication sends, an ingest only the [`Input`]. A stream may live through several publications, one at a time.
 
 mod input;
+mod intake;
 mod task;
 pub mod timeline;
 
@@ -16,7 +17,8 @@ use crate::endpoint::state::RetryPolicy;
 use crate::endpoint::{EndpointContext, EndpointHandle, StreamLink};
 use crate::media::fanout::{Fanout, FanoutError};
 use crate::media::off_thread::{Stuck, off_thread};
-use crate::model::broadcast::{PublishType, TrackInfo};
+use crate::model::broadcast::TrackInfo;
+use crate::model::destination::Destinations;
 use crate::model::endpoint::EndpointRecord;
 use crate::model::ids::{AppName, EndpointId, StreamKey};
 use crate::model::srt_url::SrtUrl;
@@ -24,6 +26,8 @@ use crate::srt::{PortPool, SrtError};
 
 pub use crate::endpoint::EndpointSnapshot;
 pub use crate::endpoint::resolve::OwnServer;
+use intake::Intake;
+
 pub use input::{AccessUnit, Input, SETTLE_MAX};
 
 /// Starting the pipeline takes a few milliseconds; more than this is a stuck element.
@@ -55,11 +59,16 @@ impl StreamContext {
     ///
     /// # Errors
     /// No UDP port could be bound.
-    pub fn new(udp_ports: usize, default_app: AppName, retry: RetryPolicy) -> Result<Self, SrtError> {
+    pub fn new(
+        udp_ports: usize,
+        default_app: AppName,
+        retry: RetryPolicy,
+        destinations: Destinations,
+    ) -> Result<Self, SrtError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let ports = PortPool::bind(if udp_ports == 0 { cores } else { udp_ports })?;
         let own = OwnServer { srt: OnceLock::new(), default_app };
-        Ok(Self { endpoint: Arc::new(EndpointContext { ports, own, retry }) })
+        Ok(Self { endpoint: Arc::new(EndpointContext { ports, own, retry, destinations }) })
     }
 
     /// Says where this server's own SRT listener is bound, once it is; before that no endpoint is
@@ -85,10 +94,8 @@ impl StreamContext {
 pub struct StreamSpec {
     /// Its name.
     pub key: StreamKey,
-    /// How it comes in.
-    pub publish_type: PublishType,
-    /// Cancelled by the stream when its pipeline fails; by others to end the publication.
-    pub publication: CancellationToken,
+    /// Cancelled by the stream when its pipeline fails; by others to end the stream.
+    pub session: CancellationToken,
     /// Endpoints to connect as soon as data flows.
     pub endpoints: Vec<EndpointRecord>,
 }
@@ -111,7 +118,7 @@ pub struct StreamSnapshot {
 struct Shared {
     key: StreamKey,
     context: Arc<EndpointContext>,
-    input: Input,
+    intake: Intake,
     fanout: Arc<Fanout>,
     endpoints: Mutex<Vec<(EndpointId, EndpointHandle)>>,
     /// Ends the task that reads the bus.
@@ -131,11 +138,18 @@ pub async fn start(spec: StreamSpec, context: &Arc<StreamContext>) -> Result<Str
     let fanout = off_thread("starting a stream's pipeline", START_MAX, move || Fanout::start(&key)).await??;
     let fanout = Arc::new(fanout);
     let closed = CancellationToken::new();
-    tokio::spawn(task::watch_bus(Arc::downgrade(&fanout), spec.key.clone(), spec.publication, closed.clone()));
+    let intake = Intake::new(Arc::clone(&fanout));
+    let watch = task::Watch {
+        fanout: Arc::downgrade(&fanout),
+        intake: intake.downgrade(),
+        key: spec.key.clone(),
+        session: spec.session,
+    };
+    tokio::spawn(watch.run(closed.clone()));
     let handle = StreamHandle(Arc::new(Shared {
         key: spec.key,
         context: Arc::clone(&context.endpoint),
-        input: Input::new(Arc::clone(&fanout)),
+        intake,
         fanout,
         endpoints: Mutex::default(),
         closed,
@@ -151,9 +165,25 @@ impl StreamHandle {
         self.0.endpoints.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The door for an ingest.
-    pub fn input(&self) -> Input {
-        self.0.input.clone()
+    /// Lets a publication send, and the one before it no longer: what comes from now on goes on behind what came
+    /// before. Returns its number, for [`StreamHandle::input`] and [`StreamHandle::end`].
+    pub fn begin(&self) -> u64 {
+        self.0.intake.begin()
+    }
+
+    /// The door for a publication's ingest.
+    pub fn input(&self, lease: u64) -> Input {
+        self.0.intake.input(lease)
+    }
+
+    /// The publication is over. The stream and its connected endpoints stay.
+    pub fn end(&self, lease: u64) {
+        self.0.intake.end(lease);
+    }
+
+    /// Whether the publication that sends, or sent last, has sent anything.
+    pub fn has_data(&self) -> bool {
+        self.0.intake.has_data()
     }
 
     /// Adds an endpoint; it connects by itself once data flows. Returns at once.
@@ -161,8 +191,8 @@ impl StreamHandle {
         let link = StreamLink {
             key: self.0.key.clone(),
             fanout: Arc::clone(&self.0.fanout),
-            begun: self.0.input.begun(),
-            key_frames: self.0.input.key_frames(),
+            begun: self.0.intake.begun(),
+            key_frames: self.0.intake.key_frames(),
         };
         let id = record.id.clone();
         let handle = EndpointHandle::spawn(record, link, Arc::clone(&self.0.context));
@@ -183,16 +213,16 @@ impl StreamHandle {
     /// What is seen of it now.
     pub fn snapshot(&self) -> StreamSnapshot {
         StreamSnapshot {
-            live: self.0.input.is_live(),
-            tracks: self.0.input.tracks(),
-            received_bytes: self.0.input.received_bytes(),
+            live: self.0.intake.is_live(),
+            tracks: self.0.intake.tracks(),
+            received_bytes: self.0.intake.received_bytes(),
             endpoints: self.endpoints().iter().map(|(_, endpoint)| endpoint.snapshot()).collect(),
         }
     }
 
     /// How long its publisher has sent nothing.
     pub fn silent_for(&self) -> Duration {
-        self.0.input.silent_for()
+        self.0.intake.silent_for()
     }
 
     /// Ends it: endpoints first, side by side, then the pipeline. Each step is bounded.

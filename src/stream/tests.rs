@@ -10,6 +10,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
+mod hand_over;
 mod key_frames;
 
 use super::*;
@@ -62,6 +63,12 @@ impl Source {
         Self(pipeline)
     }
 
+    /// Nothing of this track goes into the stream any more.
+    fn silence(&self, track: &str) {
+        let sink = self.0.by_name(track).and_downcast::<gst_app::AppSink>().expect("appsink");
+        sink.set_callbacks(gst_app::AppSinkCallbacks::builder().build());
+    }
+
     /// Asks its encoder for a key frame.
     fn ask(&self) {
         let structure = gst::Structure::builder("GstForceKeyUnit").field("all-headers", true).build();
@@ -105,14 +112,18 @@ fn record(address: SocketAddr) -> EndpointRecord {
 fn context() -> Arc<StreamContext> {
     gst::init().expect("GStreamer");
     let retry = RetryPolicy { min: Duration::from_millis(100), max: Duration::from_secs(1) };
-    Arc::new(StreamContext::new(1, "live".parse().expect("name"), retry).expect("UDP port"))
+    Arc::new(StreamContext::new(1, "live".parse().expect("name"), retry, Destinations::default()).expect("UDP port"))
 }
 
 async fn stream(context: &Arc<StreamContext>) -> StreamHandle {
     let key = StreamKey { app: "live".parse().expect("name"), id: "test".parse().expect("name") };
-    let publication = CancellationToken::new();
-    let spec = StreamSpec { key, publish_type: PublishType::Srt, publication, endpoints: Vec::new() };
+    let spec = StreamSpec { key, session: CancellationToken::new(), endpoints: Vec::new() };
     start(spec, context).await.expect("started")
+}
+
+/// The door of a publication that begins now.
+fn publish(stream: &StreamHandle) -> Input {
+    stream.input(stream.begin())
 }
 
 fn pid(packet: &[u8]) -> u16 {
@@ -148,7 +159,7 @@ fn continuity_errors(packets: &[Vec<u8>]) -> usize {
 async fn an_endpoint_gets_tables_and_a_key_frame_first_and_both_tracks() {
     let context = context();
     let stream = stream(&context).await;
-    let source = Source::start(&stream.input());
+    let source = Source::start(&publish(&stream));
     let (address, messages) = receiver();
     stream.add_endpoint(record(address));
 
@@ -179,7 +190,7 @@ async fn an_endpoint_gets_tables_and_a_key_frame_first_and_both_tracks() {
 async fn endpoints_that_fail_come_and_go_leave_the_others_untouched() {
     let context = context();
     let stream = stream(&context).await;
-    let _source = Source::start(&stream.input());
+    let _source = Source::start(&publish(&stream));
     let (address, messages) = receiver();
     stream.add_endpoint(record(address));
     // A UDP port that nobody answers at.
@@ -213,7 +224,7 @@ async fn endpoints_that_fail_come_and_go_leave_the_others_untouched() {
 async fn a_dead_endpoint_says_why_and_is_tried_again() {
     let context = context();
     let stream = stream(&context).await;
-    let _source = Source::start(&stream.input());
+    let _source = Source::start(&publish(&stream));
     let dead = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("port");
     let url = format!("srt://{}?connect_timeout=300", dead.local_addr().expect("bound"));
     stream.add_endpoint(EndpointRecord { id: EndpointId::generate(), url: url.parse().expect("URL") });
@@ -234,7 +245,7 @@ async fn a_dead_endpoint_says_why_and_is_tried_again() {
 async fn a_serialized_query_is_not_held_by_an_endpoint_that_takes_nothing() {
     let context = context();
     let stream = stream(&context).await;
-    let _source = Source::start(&stream.input());
+    let _source = Source::start(&publish(&stream));
     // Nobody answers here, and for long: its muxer is stuck in srtsink with units behind.
     let dead = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("port");
     let url = format!("srt://{}?connect_timeout=60000", dead.local_addr().expect("bound"));

@@ -4,6 +4,9 @@
 //! encoder's restart, a wrap that nobody unwrapped): the tracks see it at different moments, and for a
 //! while units of the old and the new clock arrive mixed. So the line knows two offsets, the current and
 //! the one before, and asks of each unit which of them it continues.
+//!
+//! When another source takes a stream over, nothing of the old clocks counts any more: both tracks of the new
+//! one share a fresh clock behind everything that was placed.
 
 use std::time::Duration;
 
@@ -47,8 +50,10 @@ pub struct Placed {
     pub dts_ns: u64,
     /// Presentation time in nanoseconds of running time.
     pub pts_ns: u64,
-    /// The first unit of its track on another clock.
+    /// The first unit of its track on another clock of its source.
     pub jumped: bool,
+    /// The first unit of its track from another source.
+    pub handed_over: bool,
 }
 
 /// One of the source's clocks: running time minus source time.
@@ -72,8 +77,17 @@ struct Last {
 pub struct Timeline {
     /// The current clock first, then the one before it.
     clocks: [Option<Clock>; 2],
-    /// By track: video, audio.
+    /// By track: video, audio. Of this source alone.
     last: [Option<Last>; 2],
+    /// What the sources before it left, by track: its units come behind these.
+    past: [Option<Last>; 2],
+    /// The highest presentation time that was given out.
+    end_ns: i64,
+    /// Of the clock that was started last; over all sources.
+    generation: u64,
+    /// How far this source's first unit was placed after the running time of its arrival: the sources before it may
+    /// have sent faster than their own clock.
+    lead_ns: i64,
     jumps: u64,
     /// See [`Timeline::follow_arrival`].
     follows_arrival: bool,
@@ -92,6 +106,15 @@ impl Timeline {
         self.follows_arrival = true;
     }
 
+    /// From now on another source sends: its clock has nothing to do with what was before, but its units come behind.
+    pub fn hand_over(&mut self) {
+        for track in 0..2 {
+            self.past[track] = self.last[track].take().or(self.past[track]);
+        }
+        self.clocks = [None; 2];
+        self.follows_arrival = false;
+    }
+
     /// Places a unit. `dts_ns` and `pts_ns` are the source's, in nanoseconds of any origin;
     /// `arrived_ns` is the running time at which it came (it must leave room below for a first unit
     /// that is older than the one which set the clock).
@@ -107,9 +130,10 @@ impl Timeline {
         let slot = continued.unwrap_or_else(|| self.start_clock(dts_ns, arrived_ns));
         let clock = self.clocks[slot].get_or_insert(Clock { offset_ns: 0, used_ns: 0, generation: 0 });
         clock.used_ns = arrived_ns;
-        let earliest_ns = if self.follows_arrival { arrived_ns.saturating_sub(ns(DEVIATION_MAX)) } else { 0 };
+        let due_ns = arrived_ns.saturating_add(self.lead_ns);
+        let earliest_ns = if self.follows_arrival { due_ns.saturating_sub(ns(DEVIATION_MAX)) } else { 0 };
         let mut placed_ns = dts_ns.saturating_add(clock.offset_ns).max(earliest_ns).max(0);
-        if let Some(last) = last {
+        if let Some(last) = last.or(self.past[track]) {
             let deficit = last.placed_ns.saturating_add(STEP_MIN_NS).saturating_sub(placed_ns);
             if deficit > 0 {
                 if last.generation != clock.generation {
@@ -123,10 +147,13 @@ impl Timeline {
         let generation = clock.generation;
         self.last[track] = Some(Last { placed_ns, arrived_ns, generation });
         let composition_ns = pts_ns.saturating_sub(dts_ns).clamp(-ns(COMPOSITION_MAX), ns(COMPOSITION_MAX));
+        let shown_ns = placed_ns.saturating_add(composition_ns).max(0);
+        self.end_ns = self.end_ns.max(shown_ns);
         Placed {
             dts_ns: placed_ns.unsigned_abs(),
-            pts_ns: placed_ns.saturating_add(composition_ns).max(0).unsigned_abs(),
+            pts_ns: shown_ns.unsigned_abs(),
             jumped: last.is_some_and(|last| last.generation != generation),
+            handed_over: last.is_none() && self.past.iter().any(Option::is_some),
         }
     }
 
@@ -134,7 +161,7 @@ impl Timeline {
     /// sound from before a pause together with what comes behind it.
     fn near_arrival(&self, dts_ns: i64, arrived_ns: i64) -> Option<usize> {
         let placed_ns = dts_ns.saturating_add(self.clocks[0]?.offset_ns);
-        (placed_ns.saturating_sub(arrived_ns) <= ns(DEVIATION_MAX)).then_some(0)
+        (placed_ns.saturating_sub(arrived_ns.saturating_add(self.lead_ns)) <= ns(DEVIATION_MAX)).then_some(0)
     }
 
     /// The clock that a unit continues: of those it fits, the one that places it nearest to where it is expected.
@@ -149,7 +176,7 @@ impl Timeline {
             let lead_ns = last.placed_ns.saturating_add(distance).saturating_sub(other.placed_ns);
             distance > 0 && (-ns(FORWARD_MAX)..=ns(FORWARD_MAX).saturating_add(waited_ns)).contains(&lead_ns)
         };
-        let reference = last.or_else(|| self.newest())?;
+        let reference = last.or_else(|| newest(&self.last))?;
         let waited_ns = arrived_ns.saturating_sub(reference.arrived_ns).max(0);
         let (back_ns, forward_ns) =
             if own { (ns(BACKWARD_MAX), ns(FORWARD_MAX)) } else { (ns(FIRST_SPREAD_MAX), ns(FIRST_SPREAD_MAX)) };
@@ -167,24 +194,31 @@ impl Timeline {
 
     /// Starts a clock with this unit; the current one becomes the one before.
     fn start_clock(&mut self, dts_ns: i64, arrived_ns: i64) -> usize {
-        let generation = self.clocks[0].map_or(0, |clock| clock.generation + 1);
-        let start_ns = match self.newest() {
-            None => arrived_ns,
-            Some(newest) => {
-                self.jumps += 1;
-                // Running time goes on as the wall clock did.
-                let waited_ns = arrived_ns.saturating_sub(newest.arrived_ns);
-                newest.placed_ns.saturating_add(waited_ns.max(ns(SPLICE)))
-            }
+        self.generation += 1;
+        let generation = self.generation;
+        // Running time goes on as the wall clock did.
+        let behind = |newest: Last| {
+            let waited_ns = arrived_ns.saturating_sub(newest.arrived_ns);
+            newest.placed_ns.saturating_add(waited_ns.max(ns(SPLICE)))
+        };
+        let start_ns = if let Some(newest) = newest(&self.last) {
+            self.jumps += 1;
+            behind(newest)
+        } else {
+            // What the source before it sent last may be shown later than it is decoded.
+            let after_ns = self.end_ns.saturating_add(ns(SPLICE));
+            let start_ns = newest(&self.past).map_or(arrived_ns, |newest| behind(newest).max(after_ns));
+            self.lead_ns = start_ns.saturating_sub(arrived_ns);
+            start_ns
         };
         self.clocks[1] = self.clocks[0];
         self.clocks[0] = Some(Clock { offset_ns: start_ns.saturating_sub(dts_ns), used_ns: arrived_ns, generation });
         0
     }
+}
 
-    fn newest(&self) -> Option<Last> {
-        self.last.iter().flatten().copied().max_by_key(|last| last.placed_ns)
-    }
+fn newest(tracks: &[Option<Last>; 2]) -> Option<Last> {
+    tracks.iter().flatten().copied().max_by_key(|last| last.placed_ns)
 }
 
 #[cfg(test)]

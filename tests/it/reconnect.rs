@@ -101,9 +101,14 @@ fn a_wrong_passphrase_is_an_error_until_the_receiver_takes_it() {
     assert!(endpoint.url.starts_with(&receiver.url()) && !endpoint.url.contains(ours), "{}", endpoint.url);
 }
 
+/// Endpoints close with their publisher; what a hold changes is in `hold` and `handover`.
+fn without_hold() -> Service {
+    Service::start_with(Options { settings: vec![("STREAM__HOLD_MS", "0".to_owned())], ..Options::default() })
+}
+
 #[test]
 fn endpoints_wait_for_their_publisher_and_serve_it_each_time_it_comes() {
-    let service = Service::start();
+    let service = without_hold();
     let sample = Sample::of(sample::H264_AAC);
     let stream = "live/test";
     let mut receiver = Receiver::listen();
@@ -133,7 +138,7 @@ fn endpoints_wait_for_their_publisher_and_serve_it_each_time_it_comes() {
 
 #[test]
 fn what_a_receiver_had_before_a_publisher_left_stays_whole() {
-    let service = Service::start();
+    let service = without_hold();
     let sample = Sample::of(sample::H264_AAC);
     let stream = "live/test";
     let mut receiver = Receiver::listen();

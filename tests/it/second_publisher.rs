@@ -61,7 +61,7 @@ fn a_publisher_that_sends_nothing_any_more_is_replaced() {
         // Encoders try again until they are let in. What is still on its way to the file when the first one
         // freezes is far less than the seconds that are waited for.
         let mark = receiver.bytes().len();
-        let _second = wait_for(LATER, "a second publisher is let in", || {
+        let second = wait_for(LATER, "a second publisher is let in", || {
             let mut second = publish(!rtmp_first);
             let start = Instant::now();
             while second.runs() && start.elapsed() < TRY_MAX {
@@ -72,5 +72,7 @@ fn a_publisher_that_sends_nothing_any_more_is_replaced() {
             }
             Err(second.said())
         });
+        assert_eq!(receiver.connections(), 1, "its endpoint stays connected");
+        drop(second);
     }
 }

@@ -1,6 +1,7 @@
 //! The manager over fake streams and a real store: who may publish, what runs, what stays.
 
 mod endpoints;
+mod hold;
 mod publications;
 
 use std::future::Future;
@@ -40,15 +41,21 @@ impl World {
     }
 
     async fn with(bounds: Bounds) -> Self {
-        let directory = tempfile::tempdir().expect("tempdir");
-        let path = directory.path().join("test.db");
-        Self { _directory: Some(directory), ..Self::at(&path, bounds).await }
+        Self::holding(0, bounds).await
     }
 
-    async fn at(path: &Path, bounds: Bounds) -> Self {
+    /// Streams are held for so many milliseconds; elsewhere they end with their publishers.
+    async fn holding(hold_ms: u64, bounds: Bounds) -> Self {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let path = directory.path().join("test.db");
+        Self { _directory: Some(directory), ..Self::at(&path, hold_ms, bounds).await }
+    }
+
+    async fn at(path: &Path, hold_ms: u64, bounds: Bounds) -> Self {
         let store = Store::open(&format!("sqlite://{}", path.display())).await.expect("opens");
         let mut settings = Settings::default();
         settings.stream.dead_publisher_ms = DEAD_MS;
+        settings.stream.hold_ms = hold_ms;
         let streams = FakeStreams::new();
         let (manager, _) =
             Manager::spawn_with(Arc::new(settings), store, Arc::new(Fakes(Arc::clone(&streams))), bounds)
@@ -73,7 +80,7 @@ impl World {
     /// The same database under a new manager, after a clean end of this one.
     async fn restarted(&self) -> Self {
         self.manager.shutdown().await;
-        Self::at(&self.path, Bounds::default()).await
+        Self::at(&self.path, 0, Bounds::default()).await
     }
 }
 
@@ -94,6 +101,7 @@ fn request(app: &str, id: &str) -> PublishRequest {
 
 fn new_broadcast(id: &str) -> NewBroadcast {
     NewBroadcast {
+        start: false,
         app: "live".parse().expect("app"),
         id: Some(id.parse().expect("id")),
         fields: serde_json::Map::new(),

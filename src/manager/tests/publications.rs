@@ -46,7 +46,9 @@ async fn a_silent_publisher_is_replaced_and_its_late_end_harms_nobody() {
     assert_eq!(world.manager.publish(request("live", "s")).await.map(drop), Err(PublishRefusal::InUse(key("s"))));
     stream.set_silent_for(Duration::from_millis(DEAD_MS));
     let second = world.publish("s").await;
-    assert!(first.cancelled().is_cancelled() && stream.is_closed(), "the first one is over before the second starts");
+    assert!(first.cancelled().is_cancelled(), "the first one is told to go");
+    assert!(!stream.is_closed() && world.streams.all().len() == 1, "the stream goes on");
+    assert_eq!(stream.publications(), (2, true));
     drop(first);
     // Whatever the late drop has set off has been done when every task had its turn and a later command
     // is answered.
@@ -55,7 +57,8 @@ async fn a_silent_publisher_is_replaced_and_its_late_end_harms_nobody() {
     }
     world.manager.stop(key("nobody")).await;
     assert_eq!(world.status("s"), Some("preparing"));
-    assert!(!second.cancelled().is_cancelled() && !world.streams.last().is_closed());
+    assert!(!second.cancelled().is_cancelled() && !stream.is_closed());
+    assert_eq!(stream.publications(), (2, true));
 }
 
 #[tokio::test]
@@ -129,7 +132,7 @@ async fn stop_delete_and_a_failing_pipeline_end_a_publication() {
     assert!(matches!(world.manager.delete(key("delete")).await, Err(ManagerError::UnknownStream(_))));
 
     let fail = world.publish("fail").await;
-    world.streams.last().publication.cancel();
+    world.streams.last().session.cancel();
     until("the end", || world.status("fail") == Some("finished")).await;
     assert!(fail.cancelled().is_cancelled());
 

@@ -62,6 +62,19 @@ fn audio_alone_opens_at_once() {
 }
 
 #[test]
+fn audio_does_not_wait_for_video_that_is_gone() {
+    let mut gate = open_gate();
+    gate.set_video(false);
+    assert_eq!(gate.admit(audio(1), at(1)), Verdict::Pass);
+    // Closed at the moment at which a publisher without video comes.
+    let closed = (2..200).find(|frame| gate.admit(audio(*frame), at(*frame)) == Verdict::Drop).expect("it lags");
+    gate.consumed(TrackKind::Audio, (closed - 1) * FRAME_NS);
+    assert_eq!(gate.admit(audio(closed + 1), at(closed + 1)), Verdict::Open);
+    gate.set_video(true);
+    assert_eq!(gate.admit(audio(closed + 2), at(closed + 2)), Verdict::Pass, "video that comes then does not close it");
+}
+
+#[test]
 fn video_that_joins_audio_late_does_not_close_it() {
     let mut gate = Gate::new();
     gate.add_track(TrackKind::Audio);

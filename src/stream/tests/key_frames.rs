@@ -42,11 +42,12 @@ async fn first_picture(messages: mpsc::Receiver<Vec<u8>>) -> Instant {
 async fn each_endpoint_that_is_added_wishes_for_one_key_frame_and_carries_pictures_at_once() {
     let context = context();
     let stream = stream(&context).await;
-    let source = Arc::new(Source::with_gop(&stream.input(), ENDLESS));
-    let requests = stream.input().key_frame_requests();
+    let input = publish(&stream);
+    let source = Arc::new(Source::with_gop(&input, ENDLESS));
+    let requests = input.key_frame_requests();
     until_live(&stream).await;
     assert_eq!(*requests.borrow(), 0, "nobody is there to want one");
-    obey(&source, stream.input().key_frame_requests());
+    obey(&source, input.key_frame_requests());
     let mut took = Vec::new();
     for _ in 0..3 {
         let (address, messages) = receiver();
@@ -64,10 +65,11 @@ async fn each_endpoint_that_is_added_wishes_for_one_key_frame_and_carries_pictur
 async fn a_gate_that_closed_wishes_again_when_its_receiver_is_there_and_not_before() {
     let context = context();
     let stream = stream(&context).await;
-    let source = Arc::new(Source::with_gop(&stream.input(), ENDLESS));
-    let requests = stream.input().key_frame_requests();
+    let input = publish(&stream);
+    let source = Arc::new(Source::with_gop(&input, ENDLESS));
+    let requests = input.key_frame_requests();
     until_live(&stream).await;
-    obey(&source, stream.input().key_frame_requests());
+    obey(&source, input.key_frame_requests());
     // The port is taken, but nobody answers there.
     let away = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("port");
     let address = away.local_addr().expect("bound");

@@ -222,3 +222,122 @@ fn of_a_source_that_follows_arrival_a_track_may_step_alone_and_stays_in_sync() {
     assert!(scene.unit(Video, 90_000).jumped);
     scene.assert_rising();
 }
+
+#[test]
+fn another_source_goes_on_behind_the_last_one_after_the_same_pause() {
+    for (pause_ms, from_ms) in [(5_000, 0), (5_000, 95_000_000), (200, 1_000), (0, 0)] {
+        let mut scene = Scene::new();
+        scene.run(1_000, 50);
+        let last = scene.out.iter().map(|(_, _, placed)| placed.dts_ns).max().expect("some");
+        scene.now_ns += pause_ms * MS;
+        scene.line.hand_over();
+        scene.run(from_ms, 50);
+        scene.assert_rising();
+        let first: Vec<_> = scene.out.iter().filter(|(_, _, placed)| placed.handed_over).collect();
+        assert_eq!(first.len(), 2, "the first unit of each track");
+        assert!(first.iter().all(|(_, source_ms, placed)| *source_ms == from_ms && !placed.jumped));
+        let gap_ms = (first[0].2.dts_ns - last) as i64 / MS;
+        assert!((pause_ms..pause_ms + 60).contains(&gap_ms), "{pause_ms} ms became {gap_ms}");
+        assert!(scene.last_offsets_ms(50).iter().all(|offset| *offset == 0));
+        assert_eq!(scene.line.jumps(), 0);
+    }
+}
+
+#[test]
+fn the_tracks_of_a_new_source_share_one_clock_however_it_begins() {
+    // Sound that is half a second behind the pictures which come with it, and ahead of them.
+    for behind_ms in [500, 60, -60, -500] {
+        let mut scene = Scene::new();
+        scene.run(0, 50);
+        scene.now_ns += 100 * MS;
+        scene.line.hand_over();
+        let mut apart = Vec::new();
+        for t in (7_000..9_000).step_by(40) {
+            let (video, audio) = (scene.unit(Video, t), scene.unit(Audio, t - behind_ms));
+            apart.push((video.dts_ns as i64 - audio.dts_ns as i64) / MS);
+            scene.now_ns += 40 * MS;
+        }
+        scene.assert_rising();
+        assert_eq!(scene.line.jumps(), 0, "{behind_ms}");
+        assert!(apart[1..].iter().all(|apart| *apart == behind_ms), "{behind_ms}: {apart:?}");
+    }
+}
+
+#[test]
+fn presentation_goes_on_rising_too() {
+    let mut line = Timeline::default();
+    let last = line.place(Video, 0, 120 * MS, START);
+    line.hand_over();
+    let first = line.place(Video, 500 * MS, 500 * MS, START + 10 * MS);
+    assert!(first.pts_ns > last.pts_ns);
+}
+
+#[test]
+fn a_source_that_follows_arrival_may_come_behind_one_that_was_far_ahead() {
+    let mut scene = Scene::new();
+    // A file sent as fast as it goes: two minutes within one second.
+    for frame in 0..3_000 {
+        scene.unit(Video, frame * 40);
+        scene.now_ns += MS / 3;
+    }
+    scene.line.hand_over();
+    scene.line.follow_arrival();
+    scene.run(0, 100);
+    scene.assert_rising();
+    assert_eq!(scene.line.jumps(), 0);
+    assert!(scene.last_offsets_ms(90).iter().all(|offset| *offset == 0));
+}
+
+proptest::proptest! {
+    /// Whatever the sources are and however they follow each other: decode times of a track rise, and what a source
+    /// sends at a steady pace stays in step.
+    #[test]
+    fn any_sources_in_any_order_rise_and_stay_in_step(
+        sources in proptest::collection::vec((0..100_000_000_i64, 1..40_i64, 0..20_000_i64, proptest::bool::ANY), 1..8)
+    ) {
+        let mut scene = Scene::new();
+        for (n, (from_ms, frames, pause_ms, follows)) in sources.into_iter().enumerate() {
+            if n > 0 {
+                scene.line.hand_over();
+            }
+            if follows {
+                scene.line.follow_arrival();
+            }
+            scene.now_ns += pause_ms * MS;
+            let begin = scene.out.len();
+            scene.run(from_ms, frames);
+            let own = scene.out.split_off(begin);
+            let of = |kind| own.iter().filter(move |(k, ..)| *k == kind);
+            for (_, source_ms, video) in of(Video) {
+                let audio = of(Audio).find(|(_, source, _)| source == source_ms).expect("sound of that time");
+                proptest::prop_assert_eq!(video.dts_ns, audio.2.dts_ns);
+            }
+            scene.out.extend(own);
+        }
+        scene.assert_rising();
+    }
+}
+
+#[test]
+fn a_new_sources_sound_may_begin_before_its_first_picture_and_before_what_was() {
+    let mut scene = Scene::new();
+    scene.run(0, 50);
+    let ended_ns = scene.out.last().map(|(.., placed)| placed.dts_ns).expect("units");
+    scene.line.hand_over();
+    scene.out.clear();
+    let first = scene.unit(Video, 70_000);
+    for frame in 0..6 {
+        scene.unit(Audio, 69_700 + frame * 20);
+    }
+    for frame in 1..20 {
+        scene.unit(Video, 70_000 + frame * 40);
+        scene.unit(Audio, 69_780 + frame * 40);
+        scene.unit(Audio, 69_800 + frame * 40);
+        scene.now_ns += 40 * MS;
+    }
+    scene.assert_rising();
+    assert!(first.dts_ns > ended_ns && scene.out[1].2.dts_ns > ended_ns);
+    let sound: Vec<_> = scene.out.iter().filter(|(kind, ..)| *kind == Audio).map(|(_, _, p)| p.dts_ns as i64).collect();
+    assert!(sound.windows(2).all(|pair| pair[1] - pair[0] == 20 * MS), "its steps are its own: {sound:?}");
+    assert!(scene.last_offsets_ms(5).iter().all(|offset| *offset == 0), "in sync: {:?}", scene.last_offsets_ms(5));
+}
