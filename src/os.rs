@@ -1,6 +1,7 @@
 //! What the operating system is asked for directly, where no library asks for it. Must not know what for.
 
 use std::io;
+use std::os::fd::{AsFd, AsRawFd as _};
 
 /// Runs this thread, and every thread it starts from now on, under `SCHED_BATCH` (sched(7)): one that wakes up does
 /// not interrupt the one that runs. The nice value stays. Any user may do so.
@@ -17,8 +18,41 @@ pub fn schedule_as_batch() -> io::Result<()> {
     }
 }
 
+/// Bytes that have come by a TCP connection since its begin (tcp(7), `TCP_INFO`).
+///
+/// # Errors
+/// The kernel's refusal; a kernel before Linux 4.1, which does not count them.
+#[allow(unsafe_code)]
+pub fn tcp_received_bytes(socket: &impl AsFd) -> io::Result<u64> {
+    /// Where `tcpi_bytes_received` lies in `struct tcp_info` (linux/tcp.h), in words of 64 bits: byte 128.
+    const RECEIVED_AT: usize = 16;
+    let mut info = [0u64; 64];
+    let mut len = libc::socklen_t::try_from(size_of_val(&info)).unwrap_or_default();
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the kernel writes at most `len` bytes into `info`, which is so long, and any bits are numbers.
+    let answer =
+        unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &raw mut len) };
+    match answer {
+        0 if len as usize >= (RECEIVED_AT + 1) * size_of::<u64>() => Ok(info[RECEIVED_AT]),
+        0 => Err(io::ErrorKind::Unsupported.into()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn the_bytes_of_a_connection_are_counted() {
+        use std::io::{Read as _, Write as _};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let mut near = std::net::TcpStream::connect(listener.local_addr().expect("address")).expect("connected");
+        let (mut far, _) = listener.accept().expect("accepted");
+        assert_eq!(super::tcp_received_bytes(&far).expect("counted"), 0);
+        near.write_all(&[0; 70_000]).expect("sent");
+        far.read_exact(&mut [0; 70_000]).expect("received");
+        assert_eq!(super::tcp_received_bytes(&far).expect("counted"), 70_000);
+    }
+
     #[test]
     fn a_thread_that_is_started_later_inherits_it() {
         let policy = std::thread::spawn(|| {

@@ -25,6 +25,10 @@ struct PortsDto {
     http: u16,
     https: u16,
     rtmp: u16,
+    rtsp: u16,
+    /// Only where it is served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rtsps: Option<u16>,
     srt: u16,
 }
 
@@ -59,6 +63,8 @@ async fn health(state: web::Data<ApiState>) -> HttpResponse {
             http: state.ports.http,
             https: state.ports.https,
             rtmp: state.ports.rtmp,
+            rtsp: state.ports.rtsp,
+            rtsps: state.ports.rtsps,
             srt: state.ports.srt,
         },
         streams: totals.streams,

@@ -20,6 +20,9 @@ const GST_DEBUG: &str = "GST_DEBUG";
 /// ERROR on: a warning of theirs also comes as a bus message, which is handled and logged where it belongs.
 const WARNING_CATEGORIES: [&str; 4] = ["appsrc", "mpegtsmux", "tsdemux", "mpegtsbase"];
 
+/// Categories that call each stranger's bad request an error. What matters of them is logged where it is decided.
+const SILENT_CATEGORIES: [&str; 1] = ["rtspclient"];
+
 /// Whether the operator has set thresholds of their own.
 pub(super) fn gst_debug_is_set() -> bool {
     std::env::var_os(GST_DEBUG).is_some_and(|value| !value.is_empty())
@@ -69,6 +72,9 @@ pub fn set_gstreamer_thresholds() {
     gst::log::set_default_threshold(DebugLevel::Error);
     for category in WARNING_CATEGORIES {
         gst::log::set_threshold_for_name(category, DebugLevel::Warning);
+    }
+    for category in SILENT_CATEGORIES {
+        gst::log::set_threshold_for_name(category, DebugLevel::None);
     }
 }
 

@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::command::Level;
 use super::handshake::RANDOM_LEN;
-use super::pending::Place;
 use super::seam::{Gate, Publication, Refusal, Request};
 use super::session::{Event, Intent, Session, SessionError};
 use super::translate::Translator;
+use crate::ingest::pending::Place;
 
 /// From the accepted connection to an accepted publication.
 pub(super) const SETUP_MS: u64 = 10_000;

@@ -12,11 +12,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{self, Timing};
-use super::pending::Pending;
 use super::seam::Gate;
+use crate::ingest::pending::Pending;
 
 /// Pause after an accept that failed (out of file descriptors, mostly).
 const ACCEPT_RETRY_MS: u64 = 100;
+
+/// Connections that have not published, together; one address may have half of them.
+const PENDING_MAX: usize = 512;
 
 /// All connections' end at a stop.
 const STOP_MS: u64 = 2_000;
@@ -26,7 +29,7 @@ const REFUSED_LOG_MS: u64 = 1_000;
 
 /// Accepts publishers until `shutdown`; returns when their connections are closed, or after [`STOP_MS`].
 pub(super) async fn serve<G: Gate>(listener: TcpListener, gate: Arc<G>, timing: Timing, shutdown: CancellationToken) {
-    let (pending, tasks) = (Pending::default(), TaskTracker::new());
+    let (pending, tasks) = (Pending::new(PENDING_MAX), TaskTracker::new());
     let mut refused = Counted::default();
     let mut failing = false;
     loop {

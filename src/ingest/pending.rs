@@ -7,19 +7,14 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Connections that have not published, together.
-const PENDING_MAX: usize = 512;
-
-/// Of these, from one address: half, so that one address can't take all the places, and a
-/// proxy's or a NAT's publishers still can come at once.
-const PENDING_PER_ADDRESS_MAX: usize = PENDING_MAX / 2;
-
 /// The places, shared by listener and connections.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Pending(Arc<Mutex<Counts>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counts {
+    /// Places there are.
+    max: usize,
     /// Places taken.
     all: usize,
     /// Places taken by address; an address without any is not in it.
@@ -37,13 +32,19 @@ pub(super) struct Place {
 }
 
 impl Pending {
+    /// So many places. One address gets half of them, so that it can't take all, and a proxy's or a NAT's publishers
+    /// still can come at once.
+    pub(super) fn new(max: usize) -> Self {
+        Self(Arc::new(Mutex::new(Counts { max, all: 0, by_address: HashMap::new() })))
+    }
+
     /// A place for a connection from `address`, if there is one.
     pub(super) fn enter(&self, address: IpAddr) -> Option<Place> {
         // An IPv4 address that came in on an IPv6 socket is the same address.
         let address = address.to_canonical();
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let own = counts.by_address.get(&address).copied().unwrap_or(0);
-        if counts.all >= PENDING_MAX || own >= PENDING_PER_ADDRESS_MAX {
+        if counts.all >= counts.max || own >= counts.max / 2 {
             return None;
         }
         counts.all += 1;
@@ -71,12 +72,13 @@ mod tests {
 
     #[test]
     fn places_are_bounded_and_come_back() {
-        let pending = Pending::default();
+        const MAX: usize = 512;
+        let pending = Pending::new(MAX);
         let address = |n: u8| IpAddr::from([10, 0, 0, n]);
         let first: Vec<_> = std::iter::from_fn(|| pending.enter(address(1))).collect();
-        assert_eq!(first.len(), PENDING_PER_ADDRESS_MAX);
+        assert_eq!(first.len(), MAX / 2);
         let second: Vec<_> = std::iter::from_fn(|| pending.enter(address(2))).collect();
-        assert_eq!(second.len(), PENDING_MAX - PENDING_PER_ADDRESS_MAX);
+        assert_eq!(second.len(), MAX - MAX / 2);
         assert!(pending.enter(address(3)).is_none());
         drop(second);
         assert!(pending.enter("::ffff:10.0.0.1".parse().unwrap()).is_none());
