@@ -13,10 +13,11 @@ use crate::api;
 use crate::api::tls::Tls;
 use crate::config::Settings;
 use crate::endpoint::state::RetryPolicy;
-use crate::ingest::rtmp;
 use crate::ingest::srt::SrtIngest;
 use crate::ingest::webrtc::WebRtc;
+use crate::ingest::{pull, rtmp, rtsp};
 use crate::manager::Manager;
+use crate::model::destination::Destinations;
 use crate::store::Store;
 use crate::stream::StreamContext;
 
@@ -28,12 +29,43 @@ pub struct App {
     manager: Manager,
     srt: SrtIngest,
     rtmp: tokio::net::TcpListener,
+    rtsp: rtsp::Listeners,
     http: TcpListener,
     https: TcpListener,
     tls: Tls,
     settings: Arc<Settings>,
-    addresses: [SocketAddr; 4],
+    addresses: Addresses,
     shutdown: CancellationToken,
+}
+
+/// Where it listens, with the ports that were taken.
+#[derive(Clone, Copy)]
+struct Addresses {
+    http: SocketAddr,
+    https: SocketAddr,
+    rtmp: SocketAddr,
+    rtsp: SocketAddr,
+    rtsps: Option<SocketAddr>,
+    srt: SocketAddr,
+}
+
+impl Addresses {
+    /// Where nothing can be pulled from.
+    fn own(&self) -> pull::OwnPorts {
+        let tcp = [Some(self.http), Some(self.https), Some(self.rtmp), Some(self.rtsp), self.rtsps];
+        pull::OwnPorts { tcp: tcp.into_iter().flatten().collect(), udp: vec![self.srt] }
+    }
+
+    fn ports(&self) -> api::Ports {
+        api::Ports {
+            http: self.http.port(),
+            https: self.https.port(),
+            rtmp: self.rtmp.port(),
+            rtsp: self.rtsp.port(),
+            rtsps: self.rtsps.map(|address| address.port()),
+            srt: self.srt.port(),
+        }
+    }
 }
 
 impl App {
@@ -51,9 +83,19 @@ impl App {
         };
         let http = bind(settings.http.listen, "http.listen")?;
         let https = bind(settings.https.listen, "https.listen")?;
-        let rtmp = bind(settings.rtmp.listen, "rtmp.listen")?;
-        rtmp.set_nonblocking(true)?;
-        let rtmp = tokio::net::TcpListener::from_std(rtmp)?;
+        let bind_async = |listen, key| -> anyhow::Result<_> {
+            let listener = bind(listen, key)?;
+            listener.set_nonblocking(true)?;
+            Ok(tokio::net::TcpListener::from_std(listener)?)
+        };
+        let rtmp = bind_async(settings.rtmp.listen, "rtmp.listen")?;
+        // A self-signed certificate is of no use to an encoder, which asks nobody.
+        let rtsps = settings.rtsp.tls_listen.filter(|_| settings.https.certificate.is_some());
+        let rtsps = rtsps.map(|listen| bind_async(listen, "rtsp.tls_listen")).transpose()?;
+        let rtsp = rtsp::Listeners {
+            plain: bind_async(settings.rtsp.listen, "rtsp.listen")?,
+            tls: rtsps.map(|listener| (listener, Arc::new(tls.server_config()))),
+        };
         for address in &settings.webrtc.local_addresses {
             // Else no offer could be answered, and nobody would know why.
             std::net::UdpSocket::bind((*address, 0))
@@ -63,7 +105,9 @@ impl App {
             min: Duration::from_millis(settings.endpoint.retry_min_ms),
             max: Duration::from_millis(settings.endpoint.retry_max_ms),
         };
-        let context = StreamContext::new(settings.endpoint.udp_ports, settings.srt.default_app.clone(), retry)
+        let destinations = Destinations::deny(&settings.destination.deny);
+        let app = settings.srt.default_app.clone();
+        let context = StreamContext::new(settings.endpoint.udp_ports, app, retry, destinations)
             .context("no UDP port for SRT endpoints")?;
         let context = Arc::new(context);
         let (manager, _task) = Manager::spawn(Arc::clone(&settings), store, Arc::clone(&context))
@@ -72,8 +116,15 @@ impl App {
         let srt = SrtIngest::bind(Arc::clone(&settings), manager.clone(), shutdown.clone())
             .with_context(|| format!("srt.listen = \"{}\" cannot be bound", settings.srt.listen))?;
         context.set_own_srt(srt.local_address());
-        let addresses = [http.local_addr()?, https.local_addr()?, rtmp.local_addr()?, srt.local_address()];
-        Ok(Self { manager, srt, rtmp, http, https, tls, settings, addresses, shutdown })
+        let addresses = Addresses {
+            http: http.local_addr()?,
+            https: https.local_addr()?,
+            rtmp: rtmp.local_addr()?,
+            rtsp: rtsp.plain.local_addr()?,
+            rtsps: rtsp.tls.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?,
+            srt: srt.local_address(),
+        };
+        Ok(Self { manager, srt, rtmp, rtsp, http, https, tls, settings, addresses, shutdown })
     }
 
     /// Serves until SIGTERM or SIGINT, then ends within 5 s: publishers and endpoints are closed, the
@@ -82,14 +133,12 @@ impl App {
     /// # Errors
     /// A server could not be started, or broke.
     pub async fn run(self) -> anyhow::Result<()> {
-        let Self { manager, srt, rtmp, http, https, tls, settings, addresses, shutdown } = self;
-        let [http_at, https_at, rtmp_at, srt_at] = addresses;
+        let Self { manager, srt, rtmp, rtsp, http, https, tls, settings, addresses, shutdown } = self;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let ports =
-            api::Ports { http: http_at.port(), https: https_at.port(), rtmp: rtmp_at.port(), srt: srt_at.port() };
         let webrtc = WebRtc::new(manager.clone(), Arc::clone(&settings), shutdown.clone());
-        let state = Arc::new(api::ApiState::new(manager.clone(), webrtc.clone(), Arc::clone(&settings), ports));
+        let state =
+            Arc::new(api::ApiState::new(manager.clone(), webrtc.clone(), Arc::clone(&settings), addresses.ports()));
         let secure = Some((https, tls.server_config()));
         let server = api::serve(http, secure, Arc::clone(&state)).context("the HTTP server cannot be started")?;
         let server_handle = server.handle();
@@ -97,10 +146,16 @@ impl App {
         let watch = tls.watch(shutdown.clone()).context("SIGHUP cannot be listened to")?;
         tokio::spawn(watch);
         let srt = srt.serve().context("the SRT listener cannot be started")?;
+        let pull = pull::serve(manager.clone(), Arc::clone(&settings), addresses.own(), shutdown.clone());
+        let pull = tokio::spawn(pull);
         let rtmp = rtmp::serve(rtmp, manager.clone(), Arc::clone(&settings), shutdown.clone());
         let rtmp = tokio::spawn(rtmp);
+        let rtsp = rtsp::serve(rtsp, manager.clone(), Arc::clone(&settings), shutdown.clone());
+        let rtsp = tokio::spawn(rtsp);
         state.set_ready(true);
-        tracing::info!(http = %http_at, https = %https_at, rtmp = %rtmp_at, srt = %srt_at, "ready");
+        let Addresses { http, https, rtmp: rtmp_at, rtsp: rtsp_at, rtsps, srt: srt_at } = addresses;
+        let rtsps = rtsps.map(tracing::field::display);
+        tracing::info!(%http, %https, rtmp = %rtmp_at, rtsp = %rtsp_at, rtsps, srt = %srt_at, "ready");
 
         let ended = tokio::select! {
             _ = terminate.recv() => Ok(()),
@@ -121,6 +176,8 @@ impl App {
             manager.shutdown().await;
             shutdown.cancel();
             let _ = rtmp.await;
+            let _ = rtsp.await;
+            let _ = pull.await;
             webrtc.ended().await;
             let _ = tokio::task::spawn_blocking(move || srt.join()).await;
             server_handle.stop(false).await;

@@ -8,6 +8,7 @@ use actix_web::{HttpResponse, ResponseError};
 
 use super::dto::ResultDto;
 use crate::manager::ManagerError;
+use crate::model::source::SourceError;
 
 /// A refusal; its body is a Result with the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,16 +18,23 @@ pub(super) struct ApiError {
     pub(super) status: StatusCode,
     /// Ant Media's text, or ours where it has none.
     pub(super) message: String,
+    /// More about it where Ant Media's text says little, shown as `dataId`; or empty.
+    pub(super) detail: String,
 }
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
+        Self { status, message: message.into(), detail: String::new() }
     }
 
     /// Ant Media's way to refuse: 200 and `success: false`.
     pub(super) fn refused(message: impl Into<String>) -> Self {
         Self::new(StatusCode::OK, message)
+    }
+
+    /// With a detail as `dataId`.
+    pub(super) fn because(self, detail: impl std::fmt::Display) -> Self {
+        Self { detail: detail.to_string(), ..self }
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
@@ -40,7 +48,7 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        HttpResponse::build(self.status).json(ResultDto::refused(&self.message))
+        HttpResponse::build(self.status).json(ResultDto::refused(&self.message, &self.detail))
     }
 }
 
@@ -49,6 +57,7 @@ impl ResponseError for ApiError {
 pub(super) enum Call {
     Create,
     Update,
+    Start,
     Delete,
     AddEndpoint,
     RemoveEndpoint,
@@ -67,6 +76,17 @@ pub(super) fn worded(call: Call, id: &str, error: &ManagerError) -> ApiError {
         (Call::Create, E::AlreadyExists(_)) => {
             ApiError::bad_request("Stream id is already being used. Please change stream id or keep it empty")
         }
+        (Call::Create, E::NoSource(SourceError::NoUrl)) => no_stream_url(id),
+        // Both texts are Ant Media's to the letter.
+        (Call::Create, E::NoSource(reason)) => ApiError::bad_request("Stream url is not valid. ").because(reason),
+        (Call::Update, E::NoSource(reason)) => ApiError::refused("Stream URL is not valid").because(reason),
+        (Call::Start, E::UnknownStream(_)) => ApiError::refused(format!("No Stream Exists with id:{id}")),
+        (Call::Start, E::NoSource(SourceError::NotPulled)) => {
+            ApiError::refused("Broadcast type is not supported. It can be StreamSource, IP Camera, VOD, Playlist")
+        }
+        (Call::Start, E::NoSource(SourceError::NoUrl)) => no_stream_url(id),
+        (Call::Start, E::NoSource(reason)) => ApiError::refused("Stream URL is not valid").because(reason),
+        (Call::Start, reason) => ApiError::refused(reason.to_string()),
         (Call::Create, reason) => ApiError::bad_request(format!("Broadcast is not created: {reason}")),
         (Call::Update, E::UnknownStream(_)) => {
             ApiError::refused(format!("Broadcast with streamId: {id} does not exist"))
@@ -81,6 +101,10 @@ pub(super) fn worded(call: Call, id: &str, error: &ManagerError) -> ApiError {
         (Call::Delete | Call::RemoveEndpoint, E::UnknownStream(_) | E::UnknownEndpoint(_)) => ApiError::refused(""),
         (Call::Delete | Call::RemoveEndpoint, reason) => ApiError::refused(reason.to_string()),
     }
+}
+
+fn no_stream_url(id: &str) -> ApiError {
+    ApiError::refused(format!("Stream url is null and it's not an IP camera to get stream url for id:{id}"))
 }
 
 /// The stream that an endpoint is to be added to isn't there.
@@ -142,6 +166,26 @@ mod tests {
                 ManagerError::TooManyEndpoints(1000),
                 200,
                 "Endpoint is not added to stream: t. the stream has 1000 endpoints already, which is the most one may have".into(),
+            ),
+            (
+                Call::Create,
+                ManagerError::NoSource(SourceError::Transport),
+                400,
+                "Stream url is not valid. ".into(),
+            ),
+            (Call::Update, ManagerError::NoSource(SourceError::Transport), 200, "Stream URL is not valid".into()),
+            (Call::Start, ManagerError::UnknownStream(key()), 200, "No Stream Exists with id:t".into()),
+            (
+                Call::Start,
+                ManagerError::NoSource(SourceError::NotPulled),
+                200,
+                "Broadcast type is not supported. It can be StreamSource, IP Camera, VOD, Playlist".into(),
+            ),
+            (
+                Call::Start,
+                ManagerError::NoSource(SourceError::NoUrl),
+                200,
+                "Stream url is null and it's not an IP camera to get stream url for id:t".into(),
             ),
             (Call::AddEndpoint, ManagerError::ShuttingDown, 503, "the service is shutting down".into()),
             (

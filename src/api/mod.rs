@@ -70,6 +70,10 @@ pub struct Ports {
     pub https: u16,
     /// RTMP (TCP).
     pub rtmp: u16,
+    /// RTSP (TCP).
+    pub rtsp: u16,
+    /// The same over TLS (TCP), where it is served.
+    pub rtsps: Option<u16>,
     /// SRT (UDP).
     pub srt: u16,
 }

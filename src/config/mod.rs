@@ -21,6 +21,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::model::ids::AppName;
+use crate::model::source::RtspTransport;
 
 pub use error::{ConfigError, Problem};
 
@@ -50,6 +51,8 @@ pub struct Settings {
     pub rtmp: Rtmp,
     /// The SRT ingest.
     pub srt: Srt,
+    /// The RTSP ingest.
+    pub rtsp: Rtsp,
     /// The WebRTC ingest.
     pub webrtc: Webrtc,
     /// Where broadcasts and endpoints are kept.
@@ -60,6 +63,10 @@ pub struct Settings {
     pub stream: Stream,
     /// How endpoints connect.
     pub endpoint: Endpoint,
+    /// How sources are pulled.
+    pub pull: Pull,
+    /// What is never dialled.
+    pub destination: Destination,
     /// What is logged and how.
     pub log: Log,
 }
@@ -102,6 +109,21 @@ pub struct Srt {
     pub default_app: AppName,
     /// Whether a publisher without any stream id is let in, under an id made from its address.
     pub allow_missing_stream_id: bool,
+}
+
+/// `[rtsp]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rtsp {
+    /// TCP address where RTSP publishers connect; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// TCP address of the same over TLS (RTSPS), with the pair of [`Https`] if one is configured there. None: no TLS.
+    #[serde(serialize_with = "print::or_empty")]
+    pub tls_listen: Option<SocketAddr>,
+    /// Local UDP ports of publishers that send by UDP, two for each track. None: whatever the system gives.
+    #[serde(serialize_with = "print::ports_or_empty")]
+    pub udp_ports: Option<RangeInclusive<u16>>,
+    /// How long a packet may be waited for (disorder in UDP), in milliseconds.
+    pub jitter_ms: u32,
 }
 
 /// `[webrtc]`
@@ -159,6 +181,9 @@ pub struct Stream {
     pub dead_publisher_ms: u64,
     /// A publisher that has sent nothing for this long, in milliseconds, is disconnected.
     pub idle_timeout_ms: u64,
+    /// For this long, in milliseconds, a stream whose publisher has left keeps its endpoints connected for the next
+    /// one; 0: they close with the publisher.
+    pub hold_ms: u64,
 }
 
 /// `[endpoint]`
@@ -170,6 +195,35 @@ pub struct Endpoint {
     pub retry_max_ms: u64,
     /// Local UDP ports that all callers share (libsrt runs two threads for each); 0 is one per core.
     pub udp_ports: usize,
+}
+
+/// `[pull]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Pull {
+    /// From the begin of an attempt to its first media at most, in milliseconds.
+    pub connect_timeout_ms: u64,
+    /// A source that has delivered nothing for this long, in milliseconds, has frozen.
+    pub silence_timeout_ms: u64,
+    /// Wait before the first retry of a failed source, in milliseconds; it doubles with every failure.
+    pub retry_min_ms: u64,
+    /// The longest wait between two retries, in milliseconds.
+    pub retry_max_ms: u64,
+    /// Wait after a source has refused the credentials, in milliseconds; doubles likewise, up to ten times itself.
+    pub refused_wait_ms: u64,
+    /// Transport of RTP, unless a broadcast says another.
+    #[serde(serialize_with = "print::rtsp_transport")]
+    pub rtsp_transport: RtspTransport,
+    /// How long a late RTP packet is waited for, in milliseconds.
+    pub rtsp_latency_ms: u32,
+    /// Whether certificates have to be valid, unless a broadcast says it.
+    pub verify_tls: bool,
+}
+
+/// `[destination]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Destination {
+    /// Networks that neither endpoints nor pulled sources may be in.
+    pub deny: Vec<IpNet>,
 }
 
 /// `[log]`
@@ -205,6 +259,7 @@ impl Default for Settings {
                 default_app: preferred_app(&apps),
                 allow_missing_stream_id: true,
             },
+            rtsp: Rtsp { listen: any(8554), tls_listen: Some(any(8322)), udp_ports: None, jitter_ms: 100 },
             webrtc: Webrtc {
                 stun_server: None,
                 turn_server: None,
@@ -221,8 +276,20 @@ impl Default for Settings {
             },
             store: Store { url: "sqlite://data/srt-restream.db".to_owned() },
             rest: Rest { allow: ["127.0.0.0/8", "::1/128"].map(valid_net).into() },
-            stream: Stream { dead_publisher_ms: 5_000, idle_timeout_ms: 30_000 },
+            stream: Stream { dead_publisher_ms: 5_000, idle_timeout_ms: 30_000, hold_ms: 10_000 },
             endpoint: Endpoint { retry_min_ms: 1_000, retry_max_ms: 30_000, udp_ports: 0 },
+            pull: Pull {
+                connect_timeout_ms: 10_000,
+                silence_timeout_ms: 5_000,
+                retry_min_ms: 1_000,
+                retry_max_ms: 30_000,
+                refused_wait_ms: 60_000,
+                rtsp_transport: RtspTransport::Auto,
+                rtsp_latency_ms: 200,
+                verify_tls: true,
+            },
+            // Where clouds keep the credentials of their machines.
+            destination: Destination { deny: ["169.254.169.254/32", "fd00:ec2::254/128"].map(valid_net).into() },
             log: Log { filter: DEFAULT_FILTER.to_owned(), format: LogFormat::Text },
             apps,
         }

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use serde::{Serialize, Serializer};
 
 use super::{Settings, ice_url};
+use crate::model::source::RtspTransport;
 
 /// What stands in place of a secret.
 pub(super) const REDACTED: &str = "***";
@@ -31,6 +32,22 @@ pub(super) fn or_empty<T: Serialize, S: Serializer>(value: &Option<T>, serialize
 /// `FIRST-LAST`
 pub(super) fn ports<S: Serializer>(ports: &RangeInclusive<u16>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{}-{}", ports.start(), ports.end()))
+}
+
+/// A transport as its word.
+pub(super) fn rtsp_transport<S: Serializer>(transport: &RtspTransport, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(transport.as_str())
+}
+
+/// The same, or the empty text.
+pub(super) fn ports_or_empty<S: Serializer>(
+    range: &Option<RangeInclusive<u16>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match range {
+        Some(range) => ports(range, serializer),
+        None => serializer.serialize_str(""),
+    }
 }
 
 /// A URL with the password before its `@` and the values of secret parameters replaced.

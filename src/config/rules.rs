@@ -1,6 +1,8 @@
 //! The keys: name, type, range, and what they ask of each other. The one place to add a key; the documents
 //! (README, the example file) list the same ones, and a test compares them.
 
+mod pull;
+mod rtsp;
 mod webrtc;
 
 use std::net::{IpAddr, SocketAddr};
@@ -12,7 +14,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::nearest::nearest;
 use super::reader::Reader;
-use super::{Endpoint, Http, Https, Log, LogFormat, Rest, Rtmp, Settings, Srt, Store, Stream, preferred_app};
+use super::{
+    Destination, Endpoint, Http, Https, Log, LogFormat, Rest, Rtmp, Settings, Srt, Store, Stream, preferred_app,
+};
 use crate::model::ids::{AppName, NAME_LEN_MAX};
 
 /// Receive latency of the SRT ingest, milliseconds. Below 20 a receiver gives up packets that a LAN still
@@ -24,6 +28,10 @@ const DEAD_PUBLISHER_MS: std::ops::RangeInclusive<i64> = 500..=600_000;
 
 /// Silence after which a publisher is disconnected, milliseconds: at most a day.
 const IDLE_TIMEOUT_MS: std::ops::RangeInclusive<i64> = 1_000..=86_400_000;
+
+/// How long a stream is held for its publisher, milliseconds: at most an hour, for receivers of one that never comes
+/// back are kept waiting.
+const HOLD_MS: std::ops::RangeInclusive<i64> = 0..=3_600_000;
 
 /// Waits between retries, milliseconds: not a busy loop, at most an hour.
 const RETRY_MS: std::ops::RangeInclusive<i64> = 100..=3_600_000;
@@ -53,6 +61,7 @@ pub(super) fn read(reader: &mut Reader) -> Settings {
             allow_missing_stream_id: reader
                 .take_bool("srt.allow_missing_stream_id", default.srt.allow_missing_stream_id),
         },
+        rtsp: rtsp::read(reader, default.rtsp),
         webrtc: webrtc::read(reader, default.webrtc),
         store: Store { url: read_store_url(reader, default.store.url) },
         rest: Rest { allow: read_allow(reader, default.rest.allow) },
@@ -69,6 +78,7 @@ pub(super) fn read(reader: &mut Reader) -> Settings {
                 IDLE_TIMEOUT_MS,
                 default.stream.idle_timeout_ms,
             ),
+            hold_ms: reader.take_number("stream.hold_ms", "milliseconds", HOLD_MS, default.stream.hold_ms),
         },
         endpoint: Endpoint {
             retry_min_ms: reader.take_number(
@@ -85,6 +95,8 @@ pub(super) fn read(reader: &mut Reader) -> Settings {
             ),
             udp_ports: reader.take_number("endpoint.udp_ports", "ports", UDP_PORTS, default.endpoint.udp_ports),
         },
+        pull: pull::read(reader, default.pull),
+        destination: Destination { deny: read_deny(reader, default.destination.deny) },
         log: Log {
             filter: read_filter(reader, default.log.filter),
             format: reader.take_text("log.format", "\"text\" or \"json\"", default.log.format, |text| match text {
@@ -157,6 +169,12 @@ fn read_allow(reader: &mut Reader, default: Vec<IpNet>) -> Vec<IpNet> {
     networks.into_iter().map(|Network(net)| net).collect()
 }
 
+fn read_deny(reader: &mut Reader, default: Vec<IpNet>) -> Vec<IpNet> {
+    let wanted = "a list of networks or addresses such as [\"169.254.0.0/16\", \"192.0.2.7\"]";
+    let networks = reader.take_list("destination.deny", wanted, default.into_iter().map(Network).collect(), |_| Ok(()));
+    networks.into_iter().map(|Network(net)| net).collect()
+}
+
 fn read_filter(reader: &mut Reader, default: String) -> String {
     let wanted = "a log filter such as \"info\", \"debug\" or \"info,srt_restream::ingest=debug\"";
     reader.take_text("log.filter", wanted, default, |text| {
@@ -183,7 +201,7 @@ fn check_directive(directive: &str) -> Result<(), String> {
 }
 
 fn check_across(reader: &mut Reader, settings: &Settings) {
-    let Settings { apps, srt, stream, endpoint, http, https, rtmp, webrtc, .. } = settings;
+    let Settings { apps, srt, stream, endpoint, http, https, rtmp, rtsp, webrtc, pull, .. } = settings;
     if reader.is_sound("apps") && reader.is_sound("srt.default_app") && !apps.contains(&srt.default_app) {
         let names: Vec<_> = apps.iter().map(AppName::as_str).collect();
         reader.refuse_taken("srt.default_app", format!("one of apps ({})", names.join(", ")));
@@ -193,12 +211,19 @@ fn check_across(reader: &mut Reader, settings: &Settings) {
         ("endpoint.retry_min_ms", endpoint.retry_min_ms),
         ("endpoint.retry_max_ms", endpoint.retry_max_ms),
     );
+    check_order(reader, ("pull.retry_min_ms", pull.retry_min_ms), ("pull.retry_max_ms", pull.retry_max_ms));
     check_order(
         reader,
         ("stream.dead_publisher_ms", stream.dead_publisher_ms),
         ("stream.idle_timeout_ms", stream.idle_timeout_ms),
     );
-    let listens = [("http.listen", http.listen), ("https.listen", https.listen), ("rtmp.listen", rtmp.listen)];
+    let mut listens = vec![
+        ("http.listen", http.listen),
+        ("https.listen", https.listen),
+        ("rtmp.listen", rtmp.listen),
+        ("rtsp.listen", rtsp.listen),
+    ];
+    listens.extend(rtsp.tls_listen.map(|listen| ("rtsp.tls_listen", listen)));
     for (at, later) in listens.iter().enumerate() {
         // One complaint for a key is enough.
         if let Some(earlier) = listens[..at].iter().find(|earlier| collide(earlier.1, later.1)) {

@@ -28,6 +28,7 @@ fn nothing_given_means_the_documented_defaults() {
     assert_eq!(settings.https.listen.to_string(), "0.0.0.0:5443");
     assert_eq!(settings.https.certificate, None);
     assert_eq!(settings.rtmp.listen.to_string(), "0.0.0.0:1935");
+    assert_eq!(settings.rtsp.listen.to_string(), "0.0.0.0:8554");
     assert_eq!(settings.srt.listen.to_string(), "0.0.0.0:4200");
     assert_eq!(settings.srt.latency_ms, 150);
     assert_eq!(settings.srt.default_app.as_str(), "LiveApp");
@@ -44,6 +45,11 @@ fn every_key_is_read_from_a_file_and_from_the_environment() {
         listen = "127.0.0.1:1"
         [rtmp]
         listen = "[::1]:2"
+        [rtsp]
+        listen = "127.0.0.1:5"
+        tls_listen = "127.0.0.1:6"
+        udp_ports = "3000-3999"
+        jitter_ms = 60
         [srt]
         listen = "127.0.0.1:3"
         latency_ms = 4_000
@@ -73,10 +79,22 @@ fn every_key_is_read_from_a_file_and_from_the_environment() {
         [stream]
         dead_publisher_ms = 600
         idle_timeout_ms = 7000
+        hold_ms = 0
         [endpoint]
         retry_min_ms = 800
         retry_max_ms = 9000
         udp_ports = 10
+        [pull]
+        connect_timeout_ms = 4000
+        silence_timeout_ms = 3000
+        retry_min_ms = 200
+        retry_max_ms = 5000
+        refused_wait_ms = 90000
+        rtsp_transport = "tcp"
+        rtsp_latency_ms = 100
+        verify_tls = false
+        [destination]
+        deny = ["169.254.0.0/16"]
         [log]
         filter = "info,srt_restream::ingest=debug"
         format = "json"
@@ -85,6 +103,10 @@ fn every_key_is_read_from_a_file_and_from_the_environment() {
         ("SRT_RESTREAM__APPS", "[\"sport\"]"),
         ("SRT_RESTREAM__HTTP__LISTEN", "127.0.0.1:1"),
         ("SRT_RESTREAM__RTMP__LISTEN", "[::1]:2"),
+        ("SRT_RESTREAM__RTSP__LISTEN", "127.0.0.1:5"),
+        ("SRT_RESTREAM__RTSP__TLS_LISTEN", "127.0.0.1:6"),
+        ("SRT_RESTREAM__RTSP__UDP_PORTS", "3000-3999"),
+        ("SRT_RESTREAM__RTSP__JITTER_MS", "60"),
         ("SRT_RESTREAM__SRT__LISTEN", "127.0.0.1:3"),
         ("SRT_RESTREAM__SRT__LATENCY_MS", "4_000"),
         ("SRT_RESTREAM__SRT__DEFAULT_APP", "sport"),
@@ -108,9 +130,19 @@ fn every_key_is_read_from_a_file_and_from_the_environment() {
         ("SRT_RESTREAM__REST__ALLOW", "10.0.0.0/8, 192.0.2.7"),
         ("SRT_RESTREAM__STREAM__DEAD_PUBLISHER_MS", "600"),
         ("SRT_RESTREAM__STREAM__IDLE_TIMEOUT_MS", "7000"),
+        ("SRT_RESTREAM__STREAM__HOLD_MS", "0"),
         ("SRT_RESTREAM__ENDPOINT__RETRY_MIN_MS", "800"),
         ("SRT_RESTREAM__ENDPOINT__RETRY_MAX_MS", "9000"),
         ("SRT_RESTREAM__ENDPOINT__UDP_PORTS", "10"),
+        ("SRT_RESTREAM__PULL__CONNECT_TIMEOUT_MS", "4000"),
+        ("SRT_RESTREAM__PULL__SILENCE_TIMEOUT_MS", "3000"),
+        ("SRT_RESTREAM__PULL__RETRY_MIN_MS", "200"),
+        ("SRT_RESTREAM__PULL__RETRY_MAX_MS", "5000"),
+        ("SRT_RESTREAM__PULL__REFUSED_WAIT_MS", "90000"),
+        ("SRT_RESTREAM__PULL__RTSP_TRANSPORT", "tcp"),
+        ("SRT_RESTREAM__PULL__RTSP_LATENCY_MS", "100"),
+        ("SRT_RESTREAM__PULL__VERIFY_TLS", "false"),
+        ("SRT_RESTREAM__DESTINATION__DENY", "169.254.0.0/16"),
         ("SRT_RESTREAM__LOG__FILTER", "info,srt_restream::ingest=debug"),
         ("SRT_RESTREAM__LOG__FORMAT", "json"),
     ];

@@ -3,7 +3,6 @@
 //! Everything here blocks and is called off the async workers. The hard thing is that nothing of this
 //! branch may reach its siblings: its gates take every flow return and never wait for it.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::feed::Feed;
 use super::sink::{self, LinkStats};
+use super::srt_element::Destination;
 use crate::media::caps::codec_of;
 use crate::media::fanout::{BranchNews, Fanout, FanoutError};
 use crate::media::gate::{Gate, GateCounters, Unit, Verdict};
@@ -85,15 +85,6 @@ pub(super) struct Branch {
     sink: gst::Element,
     shared: Arc<Shared>,
     links: Vec<Link>,
-}
-
-/// Where a branch connects to, resolved and vetted.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Destination {
-    /// The remote address; in listener mode the local one.
-    pub(super) address: SocketAddr,
-    /// The local UDP port shared with other endpoints, when this one may share.
-    pub(super) shared_local: Option<SocketAddr>,
 }
 
 impl Branch {
@@ -205,6 +196,11 @@ impl Branch {
         gate.wished(self.shared.epoch.elapsed());
         drop(gate);
         self.shared.key_frames.wish();
+    }
+
+    /// Tells the gate whether the publisher that sends now sends video.
+    pub(super) fn set_video(&self, flows: bool) {
+        self.shared.tell(|gate| gate.set_video(flows && self.has(TrackKind::Video)));
     }
 
     /// Tells the gate that the receiver is connected.

@@ -7,6 +7,7 @@ mod cause;
 mod feed;
 pub mod resolve;
 mod sink;
+pub(crate) mod srt_element;
 pub mod state;
 mod task;
 
@@ -20,6 +21,7 @@ use crate::media::fanout::Fanout;
 use crate::media::gate::GateCounters;
 use crate::media::key_frames::KeyFrameWish;
 use crate::model::codec::Begun;
+use crate::model::destination::Destinations;
 use crate::model::endpoint::{EndpointRecord, EndpointStatus};
 use crate::model::ids::{EndpointId, StreamKey};
 use crate::srt::PortPool;
@@ -36,6 +38,8 @@ pub struct EndpointContext {
     pub own: OwnServer,
     /// When to try again.
     pub retry: RetryPolicy,
+    /// What may be dialled.
+    pub destinations: Destinations,
 }
 
 /// What an endpoint is linked to.

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use crate::model::destination::{Destinations, Forbidden};
 use crate::model::ids::{AppName, StreamKey};
 use crate::model::srt_stream_id::{self, StreamIdRequest};
 use crate::model::srt_url::{SrtHost, SrtMode, SrtUrl};
@@ -25,6 +26,9 @@ pub enum ResolveError {
     /// No answer in time.
     #[error("the name {0} was not resolved within {limit} s", limit = DNS_MAX.as_secs())]
     DnsTimeout(String),
+    /// It is not to be dialled.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
     /// It would publish the stream to itself.
     #[error("the endpoint leads back to this server's own stream {0}")]
     FeedsBack(String),
@@ -75,7 +79,7 @@ impl OwnServer {
 }
 
 /// Whether packets to `ip` stay on this host.
-fn is_local(ip: IpAddr) -> bool {
+pub fn is_local(ip: IpAddr) -> bool {
     let ip = ip.to_canonical();
     ip.is_loopback()
         || ip.is_unspecified()
@@ -86,31 +90,77 @@ fn is_local(ip: IpAddr) -> bool {
 ///
 /// # Errors
 /// See [`ResolveError`].
-pub(super) async fn resolve(url: &SrtUrl, key: &StreamKey, own: &OwnServer) -> Result<SocketAddr, ResolveError> {
-    let address = match &url.host {
-        None => SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), url.port),
-        Some(SrtHost::Ip(ip)) => SocketAddr::new(*ip, url.port),
-        Some(SrtHost::Name(name)) => by_name(name, url.port).await?,
-    };
+pub(super) async fn resolve(
+    url: &SrtUrl,
+    key: &StreamKey,
+    own: &OwnServer,
+    destinations: &Destinations,
+) -> Result<SocketAddr, ResolveError> {
+    let address = destination(url, destinations).await?;
     match own.target(url, address) {
         Some(target) if target == *key => Err(ResolveError::FeedsBack(key.to_string())),
         _ => Ok(address),
     }
 }
 
-/// IPv4 first: those share a local port, and hosts with a broken IPv6 route are common.
-async fn by_name(name: &str, port: u16) -> Result<SocketAddr, ResolveError> {
-    let addresses = match tokio::time::timeout(DNS_MAX, tokio::net::lookup_host((name, port))).await {
-        Ok(Ok(addresses)) => addresses.collect::<Vec<_>>(),
-        Ok(Err(error)) => return Err(ResolveError::Dns { name: name.into(), reason: error.to_string() }),
-        Err(_) => return Err(ResolveError::DnsTimeout(name.into())),
+/// The address of `url`'s host, checked against what may be dialled; in listener mode the one to bind.
+///
+/// # Errors
+/// All of [`ResolveError`] but `FeedsBack`.
+pub async fn destination(url: &SrtUrl, destinations: &Destinations) -> Result<SocketAddr, ResolveError> {
+    match &url.host {
+        // Nobody is dialled.
+        None => Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), url.port)),
+        Some(host) => address_of(host, url.port, destinations).await,
+    }
+}
+
+/// The address of a host, checked against what may be dialled.
+///
+/// # Errors
+/// All of [`ResolveError`] but `FeedsBack`.
+pub async fn address_of(host: &SrtHost, port: u16, destinations: &Destinations) -> Result<SocketAddr, ResolveError> {
+    let (first, _) = resolve_host(host, port).await?;
+    destinations.check(first.ip())?;
+    Ok(first)
+}
+
+/// All addresses of a host, each checked against what may be dialled: for those who hand the name itself to a library,
+/// which resolves it once more.
+///
+/// # Errors
+/// All of [`ResolveError`] but `FeedsBack`.
+pub async fn addresses_of(
+    host: &SrtHost,
+    port: u16,
+    destinations: &Destinations,
+) -> Result<(SocketAddr, Vec<SocketAddr>), ResolveError> {
+    let (first, others) = resolve_host(host, port).await?;
+    check_all(first, &others, destinations)?;
+    Ok((first, others))
+}
+
+fn check_all(first: SocketAddr, others: &[SocketAddr], destinations: &Destinations) -> Result<(), Forbidden> {
+    std::iter::once(&first).chain(others).try_for_each(|address| destinations.check(address.ip()))
+}
+
+/// A host's addresses, that which is dialled and the others. IPv4 first: those share a local port, and hosts with a
+/// broken IPv6 route are common.
+async fn resolve_host(host: &SrtHost, port: u16) -> Result<(SocketAddr, Vec<SocketAddr>), ResolveError> {
+    let name = match host {
+        SrtHost::Ip(ip) => return Ok((SocketAddr::new(*ip, port), Vec::new())),
+        SrtHost::Name(name) => name,
     };
-    addresses
-        .iter()
-        .find(|address| address.is_ipv4())
-        .or(addresses.first())
-        .copied()
-        .ok_or_else(|| ResolveError::Dns { name: name.into(), reason: "it has no address".into() })
+    let failed = |reason: String| ResolveError::Dns { name: name.clone(), reason };
+    let mut addresses = match tokio::time::timeout(DNS_MAX, tokio::net::lookup_host((name.as_str(), port))).await {
+        Ok(Ok(addresses)) => addresses.collect::<Vec<_>>(),
+        Ok(Err(error)) => return Err(failed(error.to_string())),
+        Err(_) => return Err(ResolveError::DnsTimeout(name.clone())),
+    };
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    let mut addresses = addresses.into_iter();
+    let first = addresses.next().ok_or_else(|| failed("it has no address".into()))?;
+    Ok((first, addresses.collect()))
 }
 
 #[cfg(test)]
@@ -145,10 +195,24 @@ mod tests {
     async fn names_are_resolved_and_checked_at_each_attempt() {
         let key = StreamKey { app: "live".parse().expect("name"), id: "test".parse().expect("name") };
         let url: SrtUrl = "srt://localhost?streamid=live/test".parse().expect("URL");
-        assert_eq!(resolve(&url, &key, &own()).await, Err(ResolveError::FeedsBack("live/test".into())));
+        let all = Destinations::default();
+        assert_eq!(resolve(&url, &key, &own(), &all).await, Err(ResolveError::FeedsBack("live/test".into())));
         let url: SrtUrl = "srt://localhost:9000".parse().expect("URL");
-        assert_eq!(resolve(&url, &key, &own()).await.map(|a| a.port()), Ok(9000));
+        assert_eq!(resolve(&url, &key, &own(), &all).await.map(|a| a.port()), Ok(9000));
         let url: SrtUrl = "srt://no-such-host.invalid".parse().expect("URL");
-        assert!(matches!(resolve(&url, &key, &own()).await, Err(ResolveError::Dns { .. })));
+        assert!(matches!(resolve(&url, &key, &own(), &all).await, Err(ResolveError::Dns { .. })));
+        let loopback = Destinations::deny(&["127.0.0.0/8".parse().expect("net"), "::1/128".parse().expect("net")]);
+        let url: SrtUrl = "srt://localhost:9000".parse().expect("URL");
+        assert!(matches!(resolve(&url, &key, &own(), &loopback).await, Err(ResolveError::Forbidden(_))));
+    }
+
+    #[test]
+    fn one_forbidden_address_of_a_name_is_enough() {
+        let loopback = Destinations::deny(&["127.0.0.0/8".parse().expect("net")]);
+        let public = "203.0.113.7:322".parse().expect("address");
+        let own = "127.0.0.1:322".parse().expect("address");
+        assert!(check_all(public, &[public], &loopback).is_ok());
+        assert!(check_all(public, &[public, own], &loopback).is_err());
+        assert!(check_all(own, &[], &loopback).is_err());
     }
 }

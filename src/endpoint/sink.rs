@@ -3,99 +3,19 @@
 use gstreamer as gst;
 use gstreamer::glib;
 use gstreamer::prelude::*;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::branch::Destination;
-use crate::model::srt_url::{SrtMode, SrtUrl};
+use super::srt_element::{self, Destination};
+use crate::model::srt_url::SrtUrl;
 
 /// Bytes of a TS packet.
 const TS_PACKET_LEN: u32 = 188;
 
-/// `srtsink`'s and libsrt's default latency is 125 and 120 ms; ours, when the URL says nothing, in ms.
-pub(crate) const DEFAULT_LATENCY_MS: u32 = 150;
-
-/// Sets everything of the URL. The `uri` comes first: setting it resets the other properties.
+/// Sets everything of the URL.
 pub(super) fn configure(sink: &gst::Element, mux: &gst::Element, url: &SrtUrl, destination: Destination) {
-    sink.set_property("uri", uri(url, destination));
-    sink.set_property("auto-reconnect", false);
-    sink.set_property("wait-for-connection", true);
-    // Secrets and user text by property: no escaping, and in no URI that a log or a dot file shows.
-    if let Some(stream_id) = &url.streamid {
-        sink.set_property("streamid", stream_id);
-    }
-    if let Some(passphrase) = &url.passphrase {
-        sink.set_property("passphrase", passphrase.expose());
-    }
-    if let Some(len) = url.pbkeylen {
-        sink.set_property_from_str("pbkeylen", &len.to_string());
-    }
-    let one_sided_ms = url.rcvlatency_ms.max(url.peerlatency_ms);
-    let latency_ms = url.latency_ms.or(one_sided_ms).unwrap_or(DEFAULT_LATENCY_MS);
-    sink.set_property("latency", i32::try_from(latency_ms).unwrap_or(i32::MAX));
-    let local = match (url.localaddress, url.localport) {
-        (None, None) => destination.shared_local.map(|local| (local.ip(), local.port())),
-        (address, port) => Some((address.unwrap_or_else(|| unspecified(destination)), port.unwrap_or(0))),
-    };
-    match (url.mode, local) {
-        (SrtMode::Listener, _) => {
-            sink.set_property("localaddress", destination.address.ip().to_string());
-            sink.set_property("localport", u32::from(destination.address.port()));
-        }
-        // A rendezvous needs a port that the other side knows: by default the same as theirs.
-        (SrtMode::Rendezvous, None) => {
-            sink.set_property("localaddress", unspecified(destination).to_string());
-            sink.set_property("localport", u32::from(destination.address.port()));
-        }
-        // srtsink binds only when both are set.
-        (_, Some((address, port))) => {
-            sink.set_property("localaddress", address.to_string());
-            sink.set_property("localport", u32::from(port));
-        }
-        (SrtMode::Caller, None) => {}
-    }
+    srt_element::configure(sink, url, destination);
     if let Some(bytes) = url.payload_size {
         mux.set_property("alignment", i32::try_from((bytes / TS_PACKET_LEN).max(1)).unwrap_or(7));
     }
-}
-
-fn unspecified(destination: Destination) -> std::net::IpAddr {
-    if destination.address.is_ipv4() {
-        std::net::Ipv4Addr::UNSPECIFIED.into()
-    } else {
-        std::net::Ipv6Addr::UNSPECIFIED.into()
-    }
-}
-
-/// Address, mode and plain socket options; nothing secret, nothing that needs escaping.
-fn uri(url: &SrtUrl, destination: Destination) -> String {
-    let mut uri = match url.mode {
-        SrtMode::Caller => format!("srt://{}?mode=caller", destination.address),
-        SrtMode::Rendezvous => format!("srt://{}?mode=rendezvous", destination.address),
-        SrtMode::Listener => format!("srt://:{}?mode=listener", destination.address.port()),
-    };
-    let mut option = |key: &str, value: &str| {
-        uri.push('&');
-        uri.push_str(key);
-        uri.push('=');
-        // A device name may hold nearly anything; srtsink decodes %XX.
-        uri.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
-    };
-    if let Some(ms) = url.connect_timeout_ms {
-        option("conntimeo", &ms.to_string());
-    }
-    if let Some(ms) = url.rcvlatency_ms {
-        option("rcvlatency", &ms.to_string());
-    }
-    if let Some(ms) = url.peerlatency_ms {
-        option("peerlatency", &ms.to_string());
-    }
-    if let Some(bytes) = url.payload_size {
-        option("payloadsize", &bytes.to_string());
-    }
-    for (key, value) in &url.socket_options {
-        option(key, value);
-    }
-    uri
 }
 
 /// What `srtsink` says of its connection.
@@ -139,6 +59,7 @@ impl LinkStats {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endpoint::srt_element::DEFAULT_LATENCY_MS;
 
     fn configured(url: &str) -> gst::Element {
         gst::init().expect("GStreamer");

@@ -11,7 +11,7 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use super::IngestError;
-use super::track::Track;
+use super::track::{Door, Track};
 use crate::model::codec::{Codec, TrackKind};
 use crate::model::ids::StreamKey;
 use crate::stream::Input;
@@ -22,7 +22,7 @@ const BIAS_NS: i64 = 1_000 * 3_600 * 1_000_000_000;
 
 /// What a track carries from here on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TrackConfig {
+pub(super) enum TrackConfig {
     /// H.264 with an `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15); units are length-prefixed.
     H264 {
         /// The record.
@@ -51,7 +51,7 @@ pub enum TrackConfig {
 
 impl TrackConfig {
     /// The codec.
-    pub fn codec(&self) -> Codec {
+    pub(super) fn codec(&self) -> Codec {
         match self {
             Self::H264 { .. } => Codec::H264,
             Self::H265 { .. } => Codec::H265,
@@ -109,17 +109,17 @@ fn opus_caps(head: &Bytes) -> gst::Caps {
 
 /// An access unit as the protocol delivered it.
 #[derive(Debug, Clone)]
-pub struct SourceUnit {
+pub(super) struct SourceUnit {
     /// Its track.
-    pub kind: TrackKind,
+    pub(super) kind: TrackKind,
     /// Decode time in nanoseconds of the source's clock, unwrapped; may be negative or jump.
-    pub dts_ns: i64,
+    pub(super) dts_ns: i64,
     /// Presentation time in nanoseconds of the source's clock.
-    pub pts_ns: i64,
+    pub(super) pts_ns: i64,
     /// Decodable by itself.
-    pub key_frame: bool,
+    pub(super) key_frame: bool,
     /// The payload, in the form the track's configuration says.
-    pub data: Bytes,
+    pub(super) data: Bytes,
 }
 
 /// A track's way through the pipeline.
@@ -133,25 +133,25 @@ struct Way {
 /// The parse pipeline of one publisher. Dropping it stops it; that takes a millisecond, none of its
 /// elements waits for anything.
 #[derive(Debug)]
-pub struct ElementaryIngest {
+pub(super) struct ElementaryIngest<D: Door = Input> {
     pipeline: gst::Pipeline,
-    input: Input,
+    input: D,
     ways: Mutex<[Option<Way>; 2]>,
 }
 
-impl ElementaryIngest {
+impl<D: Door> ElementaryIngest<D> {
     /// Starts an empty pipeline; tracks join as they are configured.
     ///
     /// # Errors
     /// The pipeline refuses to play.
-    pub fn start(key: &StreamKey, input: Input) -> Result<Self, IngestError> {
+    pub(super) fn start(key: &StreamKey, input: D) -> Result<Self, IngestError> {
         let pipeline = gst::Pipeline::with_name(&format!("ingest-{}-{}", key.app, key.id));
         pipeline.set_state(gst::State::Playing)?;
         Ok(Self { pipeline, input, ways: Mutex::default() })
     }
 
     /// Announces a track that has not been configured yet.
-    pub fn expect(&self, kind: TrackKind) {
+    pub(super) fn expect(&self, kind: TrackKind) {
         self.input.expect(kind);
     }
 
@@ -160,7 +160,7 @@ impl ElementaryIngest {
     ///
     /// # Errors
     /// The parser could not be built; the track then stays without one.
-    pub fn configure(&self, config: TrackConfig) -> Result<(), IngestError> {
+    pub(super) fn configure(&self, config: TrackConfig) -> Result<(), IngestError> {
         let codec = config.codec();
         let mut ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
         let way = &mut ways[codec.kind().index()];
@@ -202,7 +202,7 @@ impl ElementaryIngest {
     }
 
     /// Takes a unit; one of a track that was never configured is dropped. Never blocks.
-    pub fn push(&self, unit: SourceUnit) {
+    pub(super) fn push(&self, unit: SourceUnit) {
         let ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(way) = &ways[unit.kind.index()] else { return };
         let mut buffer = gst::Buffer::from_slice(unit.data);
@@ -220,7 +220,7 @@ impl ElementaryIngest {
 
     /// The first error of a parser since the last call, in its own words: what it was given is not what
     /// its configuration says.
-    pub fn take_error(&self) -> Option<String> {
+    pub(super) fn take_error(&self) -> Option<String> {
         let message = self.pipeline.bus()?.pop_filtered(&[gst::MessageType::Error])?;
         match message.view() {
             gst::MessageView::Error(error) => Some(error.error().to_string()),
@@ -233,7 +233,7 @@ fn biased(ns: i64) -> gst::ClockTime {
     gst::ClockTime::from_nseconds(ns.saturating_add(BIAS_NS).max(0).unsigned_abs())
 }
 
-impl Drop for ElementaryIngest {
+impl<D: Door> Drop for ElementaryIngest<D> {
     fn drop(&mut self) {
         let _ = self.pipeline.set_state(gst::State::Null);
     }

@@ -3,11 +3,16 @@
 //! An ingest runs in its own small pipeline or task, so that its failure, its end and a hanging teardown
 //! stay its own.
 
-pub mod elementary;
+mod elementary;
+mod pending;
+pub mod pull;
 pub mod rtmp;
+mod rtp;
+pub mod rtsp;
 pub mod srt;
 mod track;
 mod transcode;
+mod ts;
 pub mod webrtc;
 
 use crate::media::launch::LaunchError;

@@ -23,7 +23,7 @@ const STREAM_ID_RANDOM_LEN: usize = 12;
 
 impl Task {
     pub(super) async fn create(&mut self, new: NewBroadcast) -> Result<BroadcastView, ManagerError> {
-        let NewBroadcast { app, id, fields, endpoints } = new;
+        let NewBroadcast { app, id, fields, start, endpoints } = new;
         let date = SystemTime::now();
         let (key, merged) = {
             let directory = self.shared.read();
@@ -38,13 +38,16 @@ impl Task {
             (key, merged)
         };
         self.refuse_loops(&key, &merged)?;
-        let record = BroadcastRecord { key, created_by_user: true, date, fields, endpoints: merged.endpoints };
+        Self::check_source(start, &fields)?;
+        let endpoints = merged.endpoints;
+        let record = BroadcastRecord { key, created_by_user: true, date, fields, started: start, endpoints };
         self.store.replace_endpoints(&record, &[]).await?;
         tracing::info!(stream = %record.key, endpoints = record.endpoints.len(), "broadcast created");
         let entry = Entry::created(record);
-        let view = entry.view();
-        self.shared.write().entries.insert(entry.record.key.clone(), entry);
-        Ok(view)
+        let key = entry.record.key.clone();
+        self.shared.write().entries.insert(key.clone(), entry);
+        self.refresh_source(&key);
+        self.shared.read().entries.get(&key).map(Entry::view).ok_or(ManagerError::UnknownStream(key))
     }
 
     /// Stores and shows the change; the caller reconciles.
@@ -61,10 +64,13 @@ impl Task {
             (entry.record.clone(), merged)
         };
         record.fields.extend(change.fields);
+        Self::check_source(record.started, &record.fields)?;
         match merged {
-            Some(merged) => self.update_with_endpoints(record, merged).await,
-            None => self.update_fields(record).await,
+            Some(merged) => self.update_with_endpoints(record, merged).await?,
+            None => self.update_fields(record).await?,
         }
+        self.refresh_source(key);
+        Ok(())
     }
 
     async fn update_fields(&mut self, record: BroadcastRecord) -> Result<(), ManagerError> {
@@ -115,6 +121,7 @@ impl Task {
         }
         tracing::info!(stream = %key, "broadcast deleted");
         let live = self.shared.write().entries.remove(&key).and_then(|entry| entry.live);
+        self.refresh_source(&key);
         match (live, self.sessions.get(&key)) {
             (Some(live), Some(session)) => {
                 live.cancel.cancel();

@@ -3,6 +3,7 @@
 //! Owns the reasons. Must not know how they are worded on the wire: `api` does that in one `match`.
 
 use crate::model::ids::{NameError, StreamKey};
+use crate::model::source::SourceError;
 use crate::model::srt_url::SrtUrlError;
 use crate::store::StoreError;
 
@@ -63,6 +64,9 @@ pub enum ManagerError {
     /// The stream has as many as one may have.
     #[error("the stream has {0} endpoints already, which is the most one may have")]
     TooManyEndpoints(usize),
+    /// The broadcast names no source that could be pulled.
+    #[error("{0}")]
+    NoSource(SourceError),
     /// No endpoint of this id.
     #[error("endpoint {0} does not exist")]
     UnknownEndpoint(String),

@@ -8,8 +8,8 @@
 //! somebody asked for is on the disk before the answer says so.
 //!
 //! The hard thing: a stream's start and close take long and may hang, and a successor may come
-//! meanwhile. So each publication has a task of its own ([`publish`]) and a generation number; news of
-//! an older generation is ignored.
+//! meanwhile. So each run of a stream has a task of its own ([`run`]) and a number, and so has each publication
+//! within it ([`publish`]); news of an older one is ignored.
 
 mod bounds;
 mod directory;
@@ -22,6 +22,8 @@ mod merge;
 mod plan;
 mod publish;
 mod query;
+mod run;
+mod sources;
 mod streams;
 mod task;
 #[cfg(test)]
@@ -33,7 +35,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::Settings;
@@ -51,6 +53,7 @@ pub use error::{ManagerError, PublishRefusal};
 pub use merge::WantedEndpoint;
 pub use publish::Publication;
 pub use query::{ListQuery, SortBy, TYPE_LIVE_STREAM};
+pub use sources::{SourceFailure, SourceReport, SourceState, SourceStatus, WantedSource, WantedSources};
 pub use streams::{RunningStream, StartError, Streams};
 pub use view::{BroadcastStatus, BroadcastView, EndpointView, LiveView, unix_ms};
 
@@ -84,6 +87,8 @@ pub struct NewBroadcast {
     pub id: Option<StreamId>,
     /// The free fields, by their names on the wire.
     pub fields: serde_json::Map<String, serde_json::Value>,
+    /// Whether its source is to be pulled at once.
+    pub start: bool,
     /// Endpoints to begin with.
     pub endpoints: Vec<WantedEndpoint>,
 }
@@ -125,6 +130,8 @@ struct Shared {
     settings: Arc<Settings>,
     /// How long each wait may take.
     bounds: Bounds,
+    /// What is to be pulled.
+    sources: watch::Sender<WantedSources>,
 }
 
 impl Shared {
@@ -180,10 +187,12 @@ impl Manager {
         let entries: BTreeMap<StreamKey, Entry> =
             broadcasts.into_iter().map(|stored| (stored.record.key.clone(), Entry::stored(stored))).collect();
         let directory = Directory::new(settings.apps.clone(), entries);
-        let shared = Arc::new(Shared { directory: RwLock::new(directory), settings, bounds });
+        let shared =
+            Arc::new(Shared { directory: RwLock::new(directory), settings, bounds, sources: watch::Sender::default() });
         let (commands, queue) = mpsc::channel(COMMANDS_MAX);
         // The task holds its own sender only weakly: it must end when nobody can command it any more.
         let task = task::Task::new(Arc::clone(&shared), store, streams, commands.downgrade());
+        task.refresh_sources();
         let task = tokio::spawn(task.run(queue));
         Ok((Self { shared, commands }, task))
     }
@@ -195,7 +204,8 @@ impl Manager {
         answer.await.ok()
     }
 
-    /// Makes `request`'s stream live. Dropping the returned [`Publication`] ends it.
+    /// Makes `request`'s stream live, or goes on with it where it is held for a publisher. Dropping the returned
+    /// [`Publication`] ends it; the stream is then held for `stream.hold_ms`.
     ///
     /// # Errors
     /// See [`PublishRefusal`].
@@ -272,7 +282,8 @@ impl Manager {
         self.ask(|reply| Command::Delete(key, reply)).await.unwrap_or(Err(ManagerError::ShuttingDown))
     }
 
-    /// Ends a live stream: its publisher is disconnected. False when there is none.
+    /// Ends a live stream at once, held or not: its publisher is disconnected, its source pulled no more, also after a
+    /// restart of the service. False when there is neither.
     pub async fn stop(&self, key: StreamKey) -> bool {
         self.ask(|reply| Command::Stop(key, reply)).await.unwrap_or(false)
     }

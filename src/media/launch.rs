@@ -27,15 +27,34 @@ pub const STREAM: Launch = launch!("stream");
 pub const ENDPOINT: Launch = launch!("endpoint");
 /// MPEG-TS from an SRT publisher.
 pub const INGEST_TS: Launch = launch!("ingest-ts");
+/// Fragmented MP4 of an HLS source.
+pub const INGEST_MP4: Launch = launch!("ingest-mp4");
+/// Bytes of an SRT source.
+pub const PULL_SRT: Launch = launch!("pull-srt");
+/// Bytes of a UDP source.
+pub const PULL_UDP: Launch = launch!("pull-udp");
+/// Bytes of an RTMP source.
+pub const PULL_RTMP: Launch = launch!("pull-rtmp");
+/// An RTSP source.
+pub const PULL_RTSP: Launch = launch!("pull-rtsp");
+/// The test picture.
+pub const PULL_TEST: Launch = launch!("pull-test");
 /// A WebRTC publisher's peer connection.
 pub const INGEST_WEBRTC: Launch = launch!("ingest-webrtc");
-const DEPAY: [(&str, Launch); 6] = [
+const DEPAY: [(&str, Launch); 13] = [
     ("H264", launch!("depay-h264")),
+    ("H265", launch!("depay-h265")),
     ("VP8", launch!("depay-vp8")),
     ("VP9", launch!("depay-vp9")),
     ("OPUS", launch!("depay-opus")),
     ("PCMU", launch!("depay-pcmu")),
     ("PCMA", launch!("depay-pcma")),
+    ("L16", launch!("depay-l16")),
+    ("L24", launch!("depay-l24")),
+    ("MPEG4-GENERIC", launch!("depay-aac")),
+    ("MP4A-LATM", launch!("depay-latm")),
+    ("MPA", launch!("depay-mpeg")),
+    ("AC3", launch!("depay-ac3")),
 ];
 /// Opus to AAC.
 pub const TRANSCODE_OPUS: Launch = launch!("transcode-opus");
@@ -43,10 +62,14 @@ pub const TRANSCODE_OPUS: Launch = launch!("transcode-opus");
 pub const TRANSCODE_PCMU: Launch = launch!("transcode-pcmu");
 /// G.711 A-law to AAC.
 pub const TRANSCODE_PCMA: Launch = launch!("transcode-pcma");
+/// PCM to AAC.
+pub const TRANSCODE_PCM: Launch = launch!("transcode-pcm");
 /// VP8 to H.264.
 pub const TRANSCODE_VP8: Launch = launch!("transcode-vp8");
 /// VP9 to H.264.
 pub const TRANSCODE_VP9: Launch = launch!("transcode-vp9");
+/// AV1 to H.264.
+pub const TRANSCODE_AV1: Launch = launch!("transcode-av1");
 const PARSE: [Launch; 6] = [
     launch!("parse-h264"),
     launch!("parse-h265"),
@@ -68,7 +91,7 @@ pub fn parse(codec: Codec) -> Launch {
     }]
 }
 
-/// The depayloader of what RTP caps call `encoding-name`: `… name=depay`. `None`: nobody can take that.
+/// The depayloader of what RTP caps call `encoding-name`: `… name=depay`. `None`: GStreamer has none.
 pub fn depay(encoding: &str) -> Option<Launch> {
     DEPAY.iter().find(|(name, _)| *name == encoding).map(|(_, launch)| *launch)
 }
@@ -148,7 +171,8 @@ impl Launch {
 mod tests {
     use super::*;
 
-    const TRANSCODE: [Launch; 5] = [TRANSCODE_OPUS, TRANSCODE_PCMU, TRANSCODE_PCMA, TRANSCODE_VP8, TRANSCODE_VP9];
+    const TRANSCODE: [Launch; 7] =
+        [TRANSCODE_OPUS, TRANSCODE_PCMU, TRANSCODE_PCMA, TRANSCODE_PCM, TRANSCODE_VP8, TRANSCODE_VP9, TRANSCODE_AV1];
 
     #[test]
     fn every_text_parses_and_holds_the_elements_the_code_looks_up() {
@@ -157,7 +181,13 @@ mod tests {
             (STREAM, &["video", "video_pin", "video_tee", "audio", "audio_pin", "audio_tee"][..]),
             (ENDPOINT, &["mux", "sink"]),
             (INGEST_TS, &["ts", "demux"]),
+            (INGEST_MP4, &["mp4", "demux"]),
             (INGEST_WEBRTC, &["peer"]),
+            (PULL_SRT, &["source", "out"]),
+            (PULL_UDP, &["source", "out"]),
+            (PULL_RTMP, &["source", "out"]),
+            (PULL_RTSP, &["source"]),
+            (PULL_TEST, &["picture", "raw", "encode", "video", "beep", "audio"]),
         ] {
             let pipeline = launch.pipeline().expect(launch.name);
             for name in elements {
@@ -185,7 +215,13 @@ mod tests {
     #[test]
     fn every_file_of_the_directory_is_loaded() {
         let depay = DEPAY.map(|(_, launch)| launch);
-        let all = [STREAM, ENDPOINT, INGEST_TS, INGEST_WEBRTC].into_iter().chain(PARSE).chain(depay).chain(TRANSCODE);
+        let pull = [PULL_SRT, PULL_UDP, PULL_RTMP, PULL_RTSP, PULL_TEST];
+        let all = [STREAM, ENDPOINT, INGEST_TS, INGEST_MP4, INGEST_WEBRTC]
+            .into_iter()
+            .chain(pull)
+            .chain(PARSE)
+            .chain(depay)
+            .chain(TRANSCODE);
         let known: Vec<_> = all.map(|launch| launch.name.to_owned()).collect();
         for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines")).expect("directory") {
             let name = entry.expect("entry").file_name().into_string().expect("ASCII");

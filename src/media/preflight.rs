@@ -33,7 +33,7 @@ const NICE: &str = "gstreamer1.0-nice";
 const UGLY: &str = "gstreamer1.0-plugins-ugly";
 
 /// Element, plugin and Debian 12's package, as `gst-inspect-1.0` and `dpkg -S` name them.
-const REQUIRED: [(&str, &str, &str); 38] = [
+const REQUIRED: [(&str, &str, &str); 54] = [
     ("capsfilter", "coreelements", CORE),
     ("tee", "coreelements", CORE),
     ("queue", "coreelements", CORE),
@@ -50,12 +50,20 @@ const REQUIRED: [(&str, &str, &str); 38] = [
     ("mulawdec", "mulaw", GOOD),
     ("vp8dec", "vpx", GOOD),
     ("vp9dec", "vpx", GOOD),
+    ("av1dec", "aom", BAD),
     ("h264parse", "videoparsersbad", BAD),
     ("h265parse", "videoparsersbad", BAD),
     ("opusparse", "opusparse", BAD),
     ("tsdemux", "mpegtsdemux", BAD),
     ("mpegtsmux", "mpegtsmux", BAD),
     ("srtsink", "srt", BAD),
+    ("srtsrc", "srt", BAD),
+    ("udpsrc", "udp", GOOD),
+    ("qtdemux", "isomp4", GOOD),
+    ("rtspsrc", "rtsp", GOOD),
+    ("rtmp2src", "rtmp2", BAD),
+    ("videotestsrc", "videotestsrc", BASE),
+    ("audiotestsrc", "audiotestsrc", BASE),
     ("webrtcbin", "webrtc", BAD),
     // What webrtcbin makes by itself, and fails without.
     ("dtlssrtpdec", "dtls", BAD),
@@ -66,11 +74,19 @@ const REQUIRED: [(&str, &str, &str); 38] = [
     ("nicesink", "nice", NICE),
     ("rtpbin", "rtpmanager", GOOD),
     ("rtph264depay", "rtp", GOOD),
+    ("rtph265depay", "rtp", GOOD),
     ("rtpvp8depay", "rtp", GOOD),
     ("rtpvp9depay", "rtp", GOOD),
     ("rtpopusdepay", "rtp", GOOD),
     ("rtppcmudepay", "rtp", GOOD),
     ("rtppcmadepay", "rtp", GOOD),
+    ("rtpL16depay", "rtp", GOOD),
+    ("rtpL24depay", "rtp", GOOD),
+    ("rtpmp4gdepay", "rtp", GOOD),
+    ("rtpmp4adepay", "rtp", GOOD),
+    ("rtpmpadepay", "rtp", GOOD),
+    ("rtpac3depay", "rtp", GOOD),
+    ("capssetter", "debug", GOOD),
     ("voaacenc", "voaacenc", BAD),
     ("x264enc", "x264", UGLY),
 ];

@@ -15,15 +15,21 @@ pub enum PublishType {
     Srt,
     /// WebRTC, from a browser or a WHIP client.
     WebRtc,
+    /// RTSP, pushed (ANNOUNCE and RECORD).
+    Rtsp,
+    /// Fetched by this service from where somebody offers it.
+    Pull,
 }
 
 impl PublishType {
-    /// `RTMP`, `SRT`, `WebRTC`.
+    /// `RTMP`, `SRT`, `WebRTC`, `RTSP`, `Pull`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Rtmp => "RTMP",
             Self::Srt => "SRT",
             Self::WebRtc => "WebRTC",
+            Self::Rtsp => "RTSP",
+            Self::Pull => "Pull",
         }
     }
 }
@@ -41,6 +47,8 @@ pub struct BroadcastRecord {
     /// The free fields of Ant Media's Broadcast that a client set (name, description, metaData, …),
     /// by their names on the wire.
     pub fields: serde_json::Map<String, serde_json::Value>,
+    /// Whether its source is to be pulled; false for what is published.
+    pub started: bool,
     /// Its endpoints, in the order they were added.
     pub endpoints: Vec<EndpointRecord>,
 }

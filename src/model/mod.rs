@@ -2,8 +2,11 @@
 
 pub mod broadcast;
 pub mod codec;
+pub mod destination;
 pub mod endpoint;
 pub mod ids;
+pub mod query;
+pub mod source;
 pub mod srt_reject;
 pub mod srt_stream_id;
 pub mod srt_url;

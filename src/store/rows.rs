@@ -18,7 +18,7 @@ use crate::model::srt_url::{SrtUrl, redact};
 
 pub(super) async fn load(connection: &mut Connection) -> sqlx::Result<Vec<StoredBroadcast>> {
     let rows = sqlx::query(
-        "SELECT app, stream_id, created_by_user, date_ms, fields FROM broadcasts \
+        "SELECT app, stream_id, created_by_user, date_ms, fields, started FROM broadcasts \
          ORDER BY date_ms, app, stream_id",
     )
     .fetch_all(&mut *connection)
@@ -70,6 +70,7 @@ fn broadcast(row: &SqliteRow, app: &str, stream_id: &str) -> sqlx::Result<Result
     let created_by_user: bool = row.try_get(2)?;
     let date_ms: i64 = row.try_get(3)?;
     let fields: String = row.try_get(4)?;
+    let started: bool = row.try_get(5)?;
     let read = || {
         Ok(BroadcastRecord {
             key: StreamKey {
@@ -79,6 +80,7 @@ fn broadcast(row: &SqliteRow, app: &str, stream_id: &str) -> sqlx::Result<Result
             created_by_user,
             date: UNIX_EPOCH + Duration::from_millis(date_ms.max(0).unsigned_abs()),
             fields: serde_json::from_str(&fields).map_err(|why| format!("its fields are no JSON object: {why}"))?,
+            started,
             endpoints: Vec::new(),
         })
     };
@@ -101,15 +103,17 @@ fn date_ms(date: SystemTime) -> i64 {
 pub(super) async fn put_broadcast(connection: &mut Connection, record: &BroadcastRecord) -> sqlx::Result<()> {
     // Not INSERT OR REPLACE: that deletes the old row first, and its endpoints with it.
     sqlx::query(
-        "INSERT INTO broadcasts (app, stream_id, created_by_user, date_ms, fields) VALUES (?, ?, ?, ?, ?) \
+        "INSERT INTO broadcasts (app, stream_id, created_by_user, date_ms, fields, started) VALUES (?, ?, ?, ?, ?, ?) \
          ON CONFLICT (app, stream_id) DO UPDATE SET \
-         created_by_user = excluded.created_by_user, date_ms = excluded.date_ms, fields = excluded.fields",
+         created_by_user = excluded.created_by_user, date_ms = excluded.date_ms, fields = excluded.fields, \
+         started = excluded.started",
     )
     .bind(record.key.app.as_str())
     .bind(record.key.id.as_str())
     .bind(record.created_by_user)
     .bind(date_ms(record.date))
     .bind(serde_json::Value::Object(record.fields.clone()).to_string())
+    .bind(record.started)
     .execute(connection)
     .await?;
     Ok(())

@@ -20,6 +20,7 @@ fn record(id: &str, created_by_user: bool) -> BroadcastRecord {
         created_by_user,
         date: UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
         fields: serde_json::Map::from_iter([("name".to_owned(), "näme \"x\"".into())]),
+        started: false,
         endpoints: Vec::new(),
     }
 }
@@ -173,8 +174,8 @@ async fn rows_that_cannot_be_read_are_kept_and_shown_without_secrets() {
     raw(
         &path,
         "INSERT INTO endpoints VALUES ('live', 's', 'old', 'foo://user:secret1@h/x?passphrase=secret2', 7);
-         INSERT INTO broadcasts VALUES ('live', 'not a stream', 1, 0, '{}');
-         INSERT INTO broadcasts VALUES ('live', 'fields', 1, 0, '[]');",
+         INSERT INTO broadcasts VALUES ('live', 'not a stream', 1, 0, '{}', 0);
+         INSERT INTO broadcasts VALUES ('live', 'fields', 1, 0, '[]', 0);",
     )
     .await;
 
@@ -252,7 +253,7 @@ async fn a_database_of_somebody_else_or_of_the_future_is_refused_untouched() {
          VALUES (9999, 'the future', 1, x'00', 0)",
     )
     .await;
-    refused(&path, &url(&path), |error| matches!(error, StoreError::Newer { version: 9999, known: 1, .. })).await;
+    refused(&path, &url(&path), |error| matches!(error, StoreError::Newer { version: 9999, known: 2, .. })).await;
 }
 
 #[tokio::test]

@@ -135,9 +135,9 @@ fn a_new_certificate_is_taken_in_while_a_connection_goes_on_and_a_bad_one_is_not
         settings: settings.map(|(name, path)| (name, path.display().to_string())).into(),
         ..Options::default()
     });
-    let port = service.ports.https;
+    let (port, rtsps) = (service.ports.https, service.ports.rtsps);
     let first = of_file(&certificate);
-    assert_eq!(shown(port), first);
+    assert_eq!((shown(port), shown(rtsps)), (first.clone(), first.clone()));
     let mut connection = Connection::open(port);
     connection.ask();
 
@@ -145,6 +145,7 @@ fn a_new_certificate_is_taken_in_while_a_connection_goes_on_and_a_bad_one_is_not
     service.hang_up();
     let second = of_file(&certificate);
     wait_until(SOON, "the new certificate is shown after SIGHUP", || shown(port) == second);
+    assert_eq!(shown(rtsps), second, "RTSPS goes with HTTPS");
     connection.ask();
 
     write_pair(directory.path());
@@ -160,7 +161,7 @@ fn a_new_certificate_is_taken_in_while_a_connection_goes_on_and_a_bad_one_is_not
     wait_until(SOON, "the log says that the pair is refused", || service.log().contains(refused));
     let line = service.log().lines().find(|line| line.contains(refused)).map(str::to_owned).unwrap();
     assert!(line.contains("is not the key of the certificate in"), "{line}");
-    assert_eq!(shown(port), third);
+    assert_eq!((shown(port), shown(rtsps)), (third.clone(), third.clone()));
     connection.ask();
     std::fs::write(&key, good_key).unwrap();
     assert_ne!(first, third);

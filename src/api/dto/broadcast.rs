@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{BroadcastBody, EndpointDto, REDACTED, StreamInfo};
-use crate::manager::{BroadcastStatus, BroadcastView, TYPE_LIVE_STREAM, unix_ms};
+use crate::manager::{BroadcastStatus, BroadcastView, SourceFailure, TYPE_LIVE_STREAM, unix_ms};
+use crate::model::source::shown;
 use crate::model::srt_url::redact;
 
 #[derive(Debug, Serialize)]
@@ -94,6 +95,41 @@ pub(in crate::api) struct BroadcastDto {
     is_virtual: bool,
     max_idle_time: i32,
     anyone_watching: bool,
+    /// Not Ant Media's: while the stream waits for its publisher to come back, endpoints connected, until when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_until: Option<i64>,
+    /// From here on ours, and only of a source that is pulled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_state: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_error: Option<SourceErrorDto>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rtsp_pull_transport_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verify_tls: Option<bool>,
+}
+
+/// Why a source does not come in.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SourceErrorDto {
+    cause: String,
+    phase: &'static str,
+    attempt: u32,
+    since: i64,
+    next_retry_at: Option<i64>,
+}
+
+impl From<&SourceFailure> for SourceErrorDto {
+    fn from(failure: &SourceFailure) -> Self {
+        Self {
+            cause: failure.cause.clone(),
+            phase: failure.phase,
+            attempt: failure.attempt,
+            since: unix_ms(failure.since),
+            next_retry_at: failure.next_retry_at.map(unix_ms),
+        }
+    }
 }
 
 /// Where the answer's own addresses point to.
@@ -150,8 +186,8 @@ impl BroadcastDto {
             username: set.username,
             password: set.password.map(|_| REDACTED),
             quality: None,
-            speed: 0.0,
-            stream_url: set.stream_url.as_deref().map(redact),
+            speed: view.source.as_ref().map_or(0.0, |source| (source.speed * 1_000.0).round() / 1_000.0),
+            stream_url: set.stream_url.as_deref().map(shown),
             origin_adress: origin.host.clone(),
             mp4_enabled: set.mp4_enabled.unwrap_or(0),
             webm_enabled: set.webm_enabled.unwrap_or(0),
@@ -199,6 +235,11 @@ impl BroadcastDto {
             is_virtual: set.is_virtual.unwrap_or(false),
             max_idle_time: set.max_idle_time.unwrap_or(0),
             anyone_watching: false,
+            held_until: view.held_until.map(unix_ms),
+            source_state: view.source.as_ref().map(|source| source.state.as_str()),
+            source_error: view.source.as_ref().and_then(|source| source.failure.as_ref()).map(SourceErrorDto::from),
+            rtsp_pull_transport_type: set.rtsp_pull_transport_type,
+            verify_tls: set.verify_tls,
         }
     }
 }

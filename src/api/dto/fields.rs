@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::EndpointBody;
+use crate::model::source::shown;
 use crate::model::srt_url::redact;
 
 /// What stands for a secret.
@@ -53,6 +54,12 @@ pub(in crate::api) struct BroadcastBody {
     pub(in crate::api) password: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::api) stream_url: Option<String>,
+    /// Not Ant Media's, where it is one for all: `udp`, `tcp` or `auto`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::api) rtsp_pull_transport_type: Option<String>,
+    /// Not Ant Media's: whether the source's certificate has to be valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::api) verify_tls: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::api) mp4_enabled: Option<i32>,
     #[serde(rename = "webMEnabled", skip_serializing_if = "Option::is_none")]
@@ -115,12 +122,12 @@ impl BroadcastBody {
         if self.password.as_deref() == Some(REDACTED) {
             self.password = None;
         }
-        for (given, stored) in
-            [(&mut self.stream_url, &stored.stream_url), (&mut self.listener_hook_url, &stored.listener_hook_url)]
+        if self.stream_url.is_some() && self.stream_url == stored.stream_url.as_deref().map(shown) {
+            self.stream_url = None;
+        }
+        if self.listener_hook_url.is_some() && self.listener_hook_url == stored.listener_hook_url.as_deref().map(redact)
         {
-            if given.is_some() && *given == stored.as_deref().map(redact) {
-                *given = None;
-            }
+            self.listener_hook_url = None;
         }
     }
 }
@@ -147,7 +154,7 @@ mod tests {
     fn what_was_only_shown_is_no_change() {
         let url = "rtsp://u:p4ss@h/x";
         let stored = BroadcastBody { stream_url: Some(url.into()), ..BroadcastBody::default() };
-        let shown = redact(url);
+        let shown = shown(url);
         assert!(!shown.contains("p4ss"), "{shown}");
         let mut sent_back = BroadcastBody {
             password: Some("***".into()),

@@ -40,9 +40,9 @@ impl ResultDto {
         Self { message: None, data_id: Some(data_id), ..Self::bare(true) }
     }
 
-    /// Not done, and why.
-    pub(super) fn refused(message: &str) -> Self {
-        Self { message: Some(message.to_owned()), ..Self::bare(false) }
+    /// Not done, and why: Ant Media's words, and what it keeps for itself.
+    pub(super) fn refused(message: &str, detail: &str) -> Self {
+        Self { message: Some(message.to_owned()), data_id: Some(detail.to_owned()), ..Self::bare(false) }
     }
 }
 

@@ -10,6 +10,7 @@ use super::super::error::{ApiError, Call, worded};
 use super::target::{App, Query, Target, origin};
 use crate::manager::{BroadcastChange, Deleted, ManagerError, NewBroadcast, TYPE_LIVE_STREAM, WantedEndpoint};
 use crate::model::ids::{AppName, StreamId, StreamKey};
+use crate::model::source::{Source, TYPE_IP_CAMERA, TYPE_STREAM_SOURCE};
 
 /// Ids in one `DELETE /?ids=`.
 const DELETE_IDS_MAX: usize = 250;
@@ -34,16 +35,21 @@ pub(super) async fn create(
     if let Some(kind) = unsupported_type(&body) {
         return Err(ApiError::bad_request(unsupported(kind)));
     }
-    if auto_start {
+    if auto_start && !Source::is_pulled(body.kind.as_deref()) {
         return Err(ApiError::refused("Auto start query needs an IP camera or stream source."));
     }
     if body.sub_folder.as_deref().is_some_and(|folder| folder.contains("..")) {
         return Err(ApiError::bad_request("Subfolder is not valid. "));
     }
     let (endpoints, fields) = split(body).map_err(ApiError::bad_request)?;
-    let new = NewBroadcast { app, id: id.clone(), fields, endpoints: endpoints.unwrap_or_default() };
+    let endpoints = endpoints.unwrap_or_default();
+    let new = NewBroadcast { app, id: id.clone(), fields, start: auto_start, endpoints };
     let name = id.map(|id| id.to_string()).unwrap_or_default();
     let view = state.manager.create(new).await.map_err(|error| worded(Call::Create, &name, &error))?;
+    if auto_start {
+        // Ant Media answers what its start does, not the broadcast.
+        return Ok(HttpResponse::Ok().json(ResultDto::added(view.record.key.id.to_string())));
+    }
     Ok(HttpResponse::Ok().json(BroadcastDto::of(&view, &origin(&request, &state))))
 }
 
@@ -60,14 +66,17 @@ fn new_stream_id(state: &ApiState, app: &AppName, given: &str) -> Result<Option<
     Ok(Some(key.id))
 }
 
-/// A type whose source would have to be pulled or played from a file: nothing here does that, and a
-/// record that never goes live is no answer.
+/// A type whose source would have to be played from a file: nothing here does that, and a record that never
+/// goes live is no answer.
 fn unsupported_type(body: &BroadcastBody) -> Option<&str> {
-    body.kind.as_deref().filter(|kind| !kind.is_empty() && *kind != TYPE_LIVE_STREAM)
+    let supported = |kind: &str| kind.is_empty() || kind == TYPE_LIVE_STREAM || Source::is_pulled(Some(kind));
+    body.kind.as_deref().filter(|kind| !supported(kind))
 }
 
 fn unsupported(kind: &str) -> String {
-    format!("Broadcast type is not supported: {kind}. It can be {TYPE_LIVE_STREAM}")
+    format!(
+        "Broadcast type is not supported: {kind}. It can be {TYPE_LIVE_STREAM}, {TYPE_STREAM_SOURCE}, {TYPE_IP_CAMERA}"
+    )
 }
 
 /// The endpoints and the fields of a body.
@@ -105,10 +114,25 @@ pub(super) async fn update(state: State, target: Target, JsonBody(body): JsonBod
         return Err(ApiError::refused("Subfolder is not valid. "));
     }
     body.drop_redacted(&BroadcastBody::from_fields(&view.record.fields));
-    let (endpoints, fields) = split(body).map_err(ApiError::refused)?;
+    let (endpoints, mut fields) = split(body).map_err(ApiError::refused)?;
+    keep_password_at_home(&view.record.fields, &mut fields);
     let change = BroadcastChange { fields, endpoints };
     state.manager.update(key, change).await.map_err(|error| worded(Call::Update, &target.id, &error))?;
     Ok(HttpResponse::Ok().json(ResultDto::bare(true)))
+}
+
+/// A password that was not given anew goes to the server it was given for and to no other: it could be had by
+/// pointing the source elsewhere.
+fn keep_password_at_home(stored: &Map<String, Value>, change: &mut Map<String, Value>) {
+    let server = |fields: &Map<String, Value>| {
+        let source = Source::of(fields).ok()?;
+        source.url.net().map(|net| (net.host.clone(), net.port))
+    };
+    let mut after = stored.clone();
+    after.extend(change.clone());
+    if stored.contains_key("password") && !change.contains_key("password") && server(stored) != server(&after) {
+        change.insert("password".to_owned(), Value::from(""));
+    }
 }
 
 pub(super) async fn delete(state: State, target: Target) -> Answer {
@@ -147,14 +171,13 @@ pub(super) async fn delete_many(state: State, App(app): App, query: Query) -> An
     Ok(HttpResponse::Ok().json(last?))
 }
 
-/// Starts pulled sources, of which there are none.
+/// Starts pulling a source; one that is pulled already goes on.
 pub(super) async fn start(state: State, target: Target) -> Answer {
-    match target.key.and_then(|key| state.manager.get(&key)) {
-        None => Err(ApiError::refused(format!("No Stream Exists with id:{}", target.id))),
-        Some(_) => {
-            Err(ApiError::refused("Broadcast type is not supported. It can be StreamSource, IP Camera, VOD, Playlist"))
-        }
-    }
+    let Some(key) = target.key else {
+        return Err(ApiError::refused(format!("No Stream Exists with id:{}", target.id)));
+    };
+    state.manager.start_source(key).await.map_err(|error| worded(Call::Start, &target.id, &error))?;
+    Ok(HttpResponse::Ok().json(ResultDto::bare(true)))
 }
 
 pub(super) async fn stop(state: State, target: Target) -> HttpResponse {

@@ -79,7 +79,10 @@ async fn fields_are_kept_and_secrets_are_not_shown() {
 async fn refusals_of_create() {
     let world = World::new().await;
     create(&world, r#"{"streamId":"s"}"#).await;
-    let unsupported = |kind: &str| refused(&format!("Broadcast type is not supported: {kind}. It can be liveStream"));
+    let unsupported = |kind: &str| {
+        refused(&format!("Broadcast type is not supported: {kind}. It can be liveStream, streamSource, ipCamera"))
+    };
+    let bad_url = r#"{"success":false,"message":"Stream url is not valid. ","dataId":"its host or port can't be one; wanted is HOST or HOST:PORT, IPv6 in brackets, and a @, / or : in a password as %40, %2F, %3A","errorId":0}"#.to_owned();
     for (query, body, status, wanted) in [
         (
             "",
@@ -90,10 +93,15 @@ async fn refusals_of_create() {
         ("", r#"{"streamId":"a/b"}"#, 400, refused("Stream id is not valid.")),
         ("", r#"{"streamId":"ä"}"#, 400, refused("Stream id is not valid.")),
         ("", r#"{"subFolder":"../x"}"#, 400, refused("Subfolder is not valid. ")),
-        ("", r#"{"type":"streamSource","streamUrl":"rtsp://h"}"#, 400, unsupported("streamSource")),
-        ("", r#"{"type":"ipCamera"}"#, 400, unsupported("ipCamera")),
+        ("", r#"{"type":"VoD","streamUrl":"rtsp://h"}"#, 400, unsupported("VoD")),
+        ("", r#"{"type":"streamSource","streamUrl":"rtsp://u:secret1@h:0"}"#, 400, bad_url),
         ("?autoStart=true", r#"{}"#, 200, refused("Auto start query needs an IP camera or stream source.")),
-        ("?autoStart=true", r#"{"type":"ipCamera"}"#, 400, unsupported("ipCamera")),
+        (
+            "?autoStart=true",
+            r#"{"streamId":"c","type":"ipCamera"}"#,
+            200,
+            refused("Stream url is null and it's not an IP camera to get stream url for id:c"),
+        ),
         ("?autoStart=perhaps", r#"{}"#, 400, refused("The query parameter autoStart is not valid: \"perhaps\"")),
         ("", r#"{"endPointList":[{}]}"#, 400, refused("Missing Endpoint url")),
     ] {
@@ -114,7 +122,12 @@ async fn update_delete_start_and_stop_say_what_ant_media_says() {
     let deleted = result(true, Some("broadcast is deleted and stopped successfully"), "");
     let cases = [
         ("PUT", "unknown", Some(r#"{"name":"x"}"#), refused("Broadcast with streamId: unknown does not exist")),
-        ("PUT", "s", Some(r#"{"type":"VoD"}"#), refused("Broadcast type is not supported: VoD. It can be liveStream")),
+        (
+            "PUT",
+            "s",
+            Some(r#"{"type":"VoD"}"#),
+            refused("Broadcast type is not supported: VoD. It can be liveStream, streamSource, ipCamera"),
+        ),
         ("PUT", "s", Some(r#"{"name":null,"description":"d"}"#), result(true, Some(""), "")),
         ("POST", "unknown/start", None, refused("No Stream Exists with id:unknown")),
         (
@@ -239,4 +252,35 @@ async fn lists_are_filtered_ordered_and_cut() {
         assert_eq!((answer.status, found.len(), found.first().map(String::as_str)), (200, len, first), "{path}");
     }
     assert_eq!(world.get("/LiveApp/rest/v2/broadcasts/list/0/50").await.text, "[]", "another application");
+}
+
+#[actix_web::test]
+async fn a_held_broadcast_says_until_when() {
+    let world = World::new().await;
+    create(&world, r#"{"streamId":"s","endPointList":[{"endpointUrl":"srt://192.0.2.1"}]}"#).await;
+    let publication = world.publish("s").await;
+    world.streams.last().set_live();
+    assert!(world.get(&format!("{BASE}/s")).await.json().get("heldUntil").is_none(), "its publisher is there");
+    drop(publication);
+    let begin = std::time::Instant::now();
+    let held = loop {
+        let json = world.get(&format!("{BASE}/s")).await.json();
+        if json.get("heldUntil").is_some() {
+            break json;
+        }
+        assert!(begin.elapsed().as_secs() < 10, "{json}");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    };
+    assert_eq!(
+        (&held["status"], &held["publishType"], &held["startTime"]),
+        (&"preparing".into(), &Value::Null, &0.into())
+    );
+    let until = held["heldUntil"].as_i64().expect("milliseconds");
+    assert!(until > crate::manager::unix_ms(std::time::SystemTime::now()), "{until}");
+    let active = world.get(&format!("{BASE}/active-live-stream-count")).await.json();
+    assert_eq!(active["number"], 0);
+    let stopped = world.call("POST", &format!("{BASE}/s/stop"), None).await.json();
+    assert_eq!(stopped["success"], true);
+    let json = world.get(&format!("{BASE}/s")).await.json();
+    assert!(json["status"] == "finished" && json.get("heldUntil").is_none(), "{json}");
 }

@@ -63,7 +63,7 @@ async fn health_says_what_runs_and_where() {
     world.call("POST", &format!("{BASE}/s/endpoint"), Some(r#"{"endpointUrl":"srt://192.0.2.1"}"#)).await;
     let health = world.get("/health").await;
     let wanted = format!(
-        r#"{{"status":"ok","version":"{}","uptime_s":{},"ports":{{"http":5080,"https":5443,"rtmp":1935,"srt":4200}},"streams":1,"endpoints":1}}"#,
+        r#"{{"status":"ok","version":"{}","uptime_s":{},"ports":{{"http":5080,"https":5443,"rtmp":1935,"rtsp":8554,"srt":4200}},"streams":1,"endpoints":1}}"#,
         env!("CARGO_PKG_VERSION"),
         health.json()["uptime_s"]
     );

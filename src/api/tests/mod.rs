@@ -70,7 +70,7 @@ impl World {
         let fakes = Arc::new(Fakes(Arc::clone(&streams)));
         let (manager, _) =
             Manager::spawn_with(Arc::clone(&settings), store, fakes, Bounds::default()).await.expect("spawns");
-        let ports = Ports { http: 5080, https: 5443, rtmp: 1935, srt: 4200 };
+        let ports = Ports { http: 5080, https: 5443, rtmp: 1935, rtsp: 8554, rtsps: None, srt: 4200 };
         let webrtc = FakeIngest::new(manager.clone());
         let publishers =
             Publishers::over(Arc::new(fake::Shared(Arc::clone(&webrtc))), tokio::runtime::Handle::current());

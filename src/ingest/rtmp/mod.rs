@@ -21,12 +21,12 @@ mod chunk;
 mod clock;
 mod command;
 mod connection;
+mod file;
 mod flv;
 mod handshake;
 #[cfg(test)]
 mod live_tests;
 mod message;
-mod pending;
 mod seam;
 mod server;
 mod session;
@@ -37,3 +37,4 @@ mod translate;
 mod translate_tests;
 
 pub use adapter::serve;
+pub(super) use file::FlvIngest;

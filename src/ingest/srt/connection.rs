@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::ts::TsIngest;
 use super::{LOOK, Shared, refusal, wanted};
+use crate::ingest::ts::TsIngest;
 use crate::manager::{Publication, PublishRequest};
 use crate::model::broadcast::PublishType;
 use crate::srt::{Incoming, Recv};

@@ -4,7 +4,6 @@
 //! reject code in its handshake instead of a closed connection. It must not wait for anything.
 
 mod connection;
-mod ts;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -57,6 +57,13 @@ impl Api {
         answer.unwrap_or_else(|error| panic!("POST {path}: {error}"))
     }
 
+    /// `PUT` of a JSON body that must be answered.
+    #[track_caller]
+    pub fn put(&self, path: &str, body: &Value) -> (u16, Value) {
+        let answer = self.read(self.agent.put(format!("{}{path}", self.base)).send_json(body));
+        answer.unwrap_or_else(|error| panic!("PUT {path}: {error}"))
+    }
+
     /// `DELETE` that must be answered.
     #[track_caller]
     pub fn delete(&self, path: &str) -> (u16, Value) {

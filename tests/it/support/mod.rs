@@ -2,6 +2,7 @@
 //! and a judge of what arrives. Knows nothing of the service's inside: only its ports, answers and log.
 
 pub mod browser;
+pub mod canned;
 pub mod check;
 pub mod flv;
 pub mod http;
@@ -10,10 +11,14 @@ pub mod process;
 pub mod publisher;
 pub mod receiver;
 pub mod rtmp_client;
+pub mod rtsp;
 pub mod sample;
 pub mod service;
+pub mod source;
 #[cfg(test)]
 mod toolcheck;
+pub mod truth;
 pub mod ts;
+pub mod turn;
 pub mod wait;
 pub mod webrtc;

@@ -85,7 +85,8 @@ impl Publisher {
         publisher
     }
 
-    fn of(tool: Tool) -> Self {
+    /// A program that publishes by itself.
+    pub fn of(tool: Tool) -> Self {
         Self { tool, quit: Arc::default(), feeder: None }
     }
 

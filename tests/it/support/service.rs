@@ -54,6 +54,9 @@ pub struct Ports {
     pub https: u16,
     /// RTMP, TCP.
     pub rtmp: u16,
+    pub rtsp: u16,
+    /// 0 where no certificate is configured.
+    pub rtsps: u16,
     /// SRT, UDP.
     pub srt: u16,
 }
@@ -93,7 +96,7 @@ impl Service {
 
     /// Starts a service and waits until it is ready.
     pub fn start_with(options: Options) -> Self {
-        let ports = Ports { http: 0, https: 0, rtmp: 0, srt: 0 };
+        let ports = Ports { http: 0, https: 0, rtmp: 0, rtsp: 0, rtsps: 0, srt: 0 };
         let api = Api::new(0, &options.secrets);
         let mut service = Self { ports, api, options, dir: TempDir::new().unwrap(), child: None, log: Arc::default() };
         service.launch(ports);
@@ -116,6 +119,8 @@ impl Service {
             // Media of browsers stays on loopback.
             .env("SRT_RESTREAM__WEBRTC__LOCAL_ADDRESSES", "127.0.0.1")
             .env("SRT_RESTREAM__RTMP__LISTEN", format!("127.0.0.1:{}", ports.rtmp))
+            .env("SRT_RESTREAM__RTSP__LISTEN", format!("127.0.0.1:{}", ports.rtsp))
+            .env("SRT_RESTREAM__RTSP__TLS_LISTEN", format!("127.0.0.1:{}", ports.rtsps))
             .env("SRT_RESTREAM__SRT__LISTEN", format!("127.0.0.1:{}", ports.srt))
             .env("SRT_RESTREAM__STORE__URL", format!("sqlite://{}", self.store().display()))
             .envs(self.options.settings.iter().map(|(name, value)| (format!("SRT_RESTREAM__{name}"), value)))
@@ -144,6 +149,16 @@ impl Service {
     /// Asks it by SIGHUP to read its certificate again.
     pub fn hang_up(&self) {
         kill(self.pid(), Signal::SIGHUP).expect("it runs");
+    }
+
+    /// Lets it stand still (SIGSTOP), as on a machine that has no processor for it.
+    pub fn freeze(&self) {
+        kill(self.pid(), Signal::SIGSTOP).expect("it runs");
+    }
+
+    /// Lets it run on (SIGCONT).
+    pub fn thaw(&self) {
+        kill(self.pid(), Signal::SIGCONT).expect("it runs");
     }
 
     /// The database file.
@@ -202,6 +217,39 @@ impl Service {
         child.wait().expect("our own child");
     }
 
+    /// Lets none of its threads run for so long, as on a machine that is busy.
+    pub fn stand_still(&self, time: Duration) {
+        kill(self.pid(), Signal::SIGSTOP).expect("it runs");
+        std::thread::sleep(time);
+        kill(self.pid(), Signal::SIGCONT).expect("it is there");
+    }
+
+    /// Packets that the kernel has thrown away because one of its UDP sockets was full (IPv4).
+    pub fn udp_drops(&self) -> u64 {
+        let links = self.links();
+        let table = std::fs::read_to_string(format!("/proc/{}/net/udp", self.pid())).unwrap();
+        let rows = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+        // Inode and drops are the tenth and the last column, as the head of the table says.
+        let own = rows.filter(|row| links.contains(&format!("socket:[{}]", row[9])));
+        own.map(|row| row[12].parse::<u64>().expect("a number of packets")).sum()
+    }
+
+    /// What its descriptors are.
+    fn links(&self) -> Vec<String> {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid()))
+            .unwrap()
+            .flatten()
+            .filter_map(|fd| Some(std::fs::read_link(fd.path()).ok()?.to_string_lossy().into_owned()))
+            .collect()
+    }
+
+    /// Memory it has now (`VmRSS`, proc(5)), in KiB.
+    pub fn memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
     /// Threads, descriptors and UDP sockets it holds now.
     pub fn holdings(&self) -> Holdings {
         let proc = PathBuf::from(format!("/proc/{}", self.pid()));
@@ -212,11 +260,7 @@ impl Service {
                 *threads.entry(name.trim().to_owned()).or_default() += 1;
             }
         }
-        let links: Vec<String> = std::fs::read_dir(proc.join("fd"))
-            .unwrap()
-            .flatten()
-            .filter_map(|fd| Some(std::fs::read_link(fd.path()).ok()?.to_string_lossy().into_owned()))
-            .collect();
+        let links = self.links();
         let inode = |line: &str| line.split_whitespace().nth(9).map(|inode| format!("socket:[{inode}]"));
         let udp: Vec<String> = ["net/udp", "net/udp6"]
             .iter()
@@ -299,5 +343,6 @@ fn ports_of(health: &Value) -> Ports {
         let port = health["ports"][name].as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0);
         port.unwrap_or_else(|| panic!("GET /health shows no {name} port: {health}"))
     };
-    Ports { http: port("http"), https: port("https"), rtmp: port("rtmp"), srt: port("srt") }
+    let rtsps = if health["ports"]["rtsps"].is_null() { 0 } else { port("rtsps") };
+    Ports { http: port("http"), https: port("https"), rtmp: port("rtmp"), rtsp: port("rtsp"), rtsps, srt: port("srt") }
 }

@@ -18,7 +18,7 @@ mod verdict;
 
 pub use compare::{Comparison, compare};
 pub use packets::Capture;
-pub use units::{Codec, Kind, nal_units, sounds};
+pub use units::{Codec, Kind, Unit, nal_units, sounds};
 pub use verdict::{Expected, Verdict};
 
 /// Bytes of a transport stream packet (ISO/IEC 13818-1, 2.4.3.2).

@@ -1,4 +1,4 @@
-//! MPEG-TS into elementary streams: `tsdemux` and a parser for each track that can be carried on.
+//! MPEG-TS (or fragmented MP4) into elementary streams: a demuxer and a parser for each track that can be carried on.
 //!
 //! The hard thing is a programme that changes while it runs (an encoder's restart): the demuxer brings
 //! new pads before it takes the old ones away, and the number in a pad's name tells the generations apart.
@@ -10,11 +10,10 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use crate::ingest::IngestError;
-use crate::ingest::track::Track;
+use crate::ingest::track::{Door, Track};
 use crate::media::caps::codec_of;
-use crate::media::launch::INGEST_TS;
+use crate::media::launch::{INGEST_MP4, INGEST_TS, Launch};
 use crate::model::ids::StreamKey;
-use crate::stream::Input;
 
 /// The tracks that are carried on, and the demuxer's generation each came with.
 type Tracks = Arc<Mutex<[Option<(Track, String)>; 2]>>;
@@ -27,12 +26,21 @@ pub(super) struct TsIngest {
 }
 
 impl TsIngest {
+    /// Builds and starts `pipelines/ingest-mp4.launch`, for fragmented MP4.
+    pub(super) fn start_mp4(key: &StreamKey, input: &(impl Door + Sync)) -> Result<Self, IngestError> {
+        Self::start_as(INGEST_MP4, key, input)
+    }
+
     /// Builds and starts `pipelines/ingest-ts.launch`.
-    pub(super) fn start(key: &StreamKey, input: &Input) -> Result<Self, IngestError> {
-        let pipeline = INGEST_TS.pipeline()?;
+    pub(super) fn start(key: &StreamKey, input: &(impl Door + Sync)) -> Result<Self, IngestError> {
+        Self::start_as(INGEST_TS, key, input)
+    }
+
+    fn start_as(text: Launch, key: &StreamKey, input: &(impl Door + Sync)) -> Result<Self, IngestError> {
+        let pipeline = text.pipeline()?;
         pipeline.set_property("name", format!("ingest-{}-{}", key.app, key.id));
-        let source: gst_app::AppSrc = INGEST_TS.element(&pipeline, "ts")?;
-        let demux: gst::Element = INGEST_TS.element(&pipeline, "demux")?;
+        let source: gst_app::AppSrc = text.element(&pipeline, if text == INGEST_MP4 { "mp4" } else { "ts" })?;
+        let demux: gst::Element = text.element(&pipeline, "demux")?;
         let tracks = Tracks::default();
         let weak = pipeline.downgrade();
         let (added_tracks, added_input) = (Arc::clone(&tracks), input.clone());
@@ -51,9 +59,9 @@ impl TsIngest {
         Ok(Self { pipeline, source })
     }
 
-    /// Takes a piece of transport stream, of any length.
-    pub(super) fn push(&self, bytes: Vec<u8>) {
-        if let Err(flow) = self.source.push_buffer(gst::Buffer::from_mut_slice(bytes)) {
+    /// Takes a piece, of any length.
+    pub(super) fn push(&self, bytes: impl AsRef<[u8]> + Send + 'static) {
+        if let Err(flow) = self.source.push_buffer(gst::Buffer::from_slice(bytes)) {
             tracing::debug!(?flow, "the demuxer takes nothing more");
         }
     }
@@ -80,7 +88,7 @@ fn generation(pad: &gst::Pad) -> String {
 }
 
 /// A pad of the demuxer: linked when its codec can be carried on and its kind is not taken.
-fn add(pipeline: &gst::Pipeline, pad: &gst::Pad, tracks: &Tracks, input: &Input) {
+fn add(pipeline: &gst::Pipeline, pad: &gst::Pad, tracks: &Tracks, input: &impl Door) {
     let caps = pad.current_caps().or_else(|| Some(pad.query_caps(None)));
     let Some(codec) = caps.as_deref().and_then(codec_of) else {
         tracing::warn!(pad = %pad.name(), caps = ?caps.as_deref().and_then(|c| c.structure(0)).map(gst::StructureRef::name),

@@ -1,0 +1,351 @@
+//! `http://` and `https://`: MPEG-TS, FLV or HLS, told apart by what comes.
+//!
+//! Owns the requests: who may be dialled, how long may be waited, what a status means. The hard thing is an address that
+//! leads elsewhere: redirects and playlists may name any host, so every connection goes through the one resolver here,
+//! and credentials go to the source's own host alone.
+
+use std::fmt;
+use std::io::{self, Read as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ::bytes::Bytes;
+use ureq::http::{Response, StatusCode, Uri};
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::{Agent, Body};
+
+use super::attempt::{Attempt, Feed, LOOK};
+use super::bytes::NOWHERE;
+use super::demux::{Content, Demux, sniff};
+use super::failure::{Failure, Phase};
+use super::pace::Pacer;
+use super::{Context, hls};
+use crate::endpoint::resolve::{self, ResolveError};
+use crate::model::source::{NetUrl, Scheme};
+use crate::model::srt_url::SrtHost;
+
+/// What is read in one go.
+const PIECE_LEN: usize = 64 * 1024;
+
+/// Content is told by this much, or by less if no more comes.
+const SNIFF_LEN: usize = 400;
+
+/// Redirects in a row.
+const REDIRECTS_MAX: u32 = 5;
+
+/// Longest playlist, in bytes.
+const PLAYLIST_LEN_MAX: usize = 4 * 1024 * 1024;
+
+/// Runs until it fails or is stopped.
+pub(super) fn run(attempt: &Attempt, url: &NetUrl) -> Result<(), Failure> {
+    let client = Client::new(attempt, url)?;
+    let address = url.bare(&url.host);
+    let mut opened = client.get(&address, None)?;
+    let first = opened.first_bytes()?;
+    match sniff(&first) {
+        Some(Content::Playlist) => {
+            let base = opened.uri.clone();
+            let text = opened.rest_of_text(first)?;
+            hls::run(attempt, &client, &base, &text)
+        }
+        Some(_) => live(attempt, opened, first),
+        None => {
+            let cause = format!("what comes is neither MPEG-TS, FLV nor an HLS playlist (its type is {})", opened.kind);
+            Err(Failure::of(Phase::Open, &attempt.source.url, &cause))
+        }
+    }
+}
+
+/// MPEG-TS or FLV without end.
+fn live(attempt: &Attempt, mut opened: Opened<'_>, first: Bytes) -> Result<(), Failure> {
+    let mut feed = attempt.publish(NOWHERE)?;
+    let (pacer, door) = pacer(&feed)?;
+    let mut demux = Demux::for_bytes(&first, feed.key(), &door)?;
+    demux.push(first);
+    loop {
+        wait_for_room(&pacer, &mut feed)?;
+        let piece = opened.read()?;
+        if piece.is_empty() {
+            return Err(Failure::new(Phase::Receive, "the source ended the stream"));
+        }
+        demux.push(piece);
+        demux.check()?;
+        feed.check()?;
+    }
+}
+
+/// What lets the units of a source go at their pace.
+pub(super) fn pacer(feed: &Feed<'_>) -> Result<(Pacer, super::pace::Paced<super::meter::Metered>), Failure> {
+    Pacer::start(feed.door.clone())
+        .map_err(|error| Failure::new(Phase::Receive, format!("there is no thread for it: {error}")))
+}
+
+/// Waits until what was brought has been let go.
+pub(super) fn wait_for_room(pacer: &Pacer, feed: &mut Feed<'_>) -> Result<(), Failure> {
+    while !pacer.has_room() {
+        std::thread::sleep(LOOK);
+        feed.check()?;
+    }
+    Ok(())
+}
+
+/// Asks one source's server, and those it leads to.
+pub(super) struct Client<'a> {
+    attempt: &'a Attempt,
+    agent: Agent,
+    /// `Authorization`, and where it may go.
+    authorization: Option<(String, SrtHost, u16)>,
+}
+
+impl<'a> Client<'a> {
+    fn new(attempt: &'a Attempt, url: &NetUrl) -> Result<Self, Failure> {
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::PlatformVerifier)
+            .disable_verification(!attempt.verify_tls())
+            .build();
+        let (connect_max, silence_max) = (attempt.connect_max(), attempt.silence_max());
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(REDIRECTS_MAX)
+            // A proxy would resolve for itself, and dial whom it likes.
+            .proxy(None)
+            .timeout_connect(Some(connect_max))
+            .timeout_recv_response(Some(connect_max))
+            .timeout_per_read(Some(silence_max))
+            .user_agent(concat!("srt-restream/", env!("CARGO_PKG_VERSION")))
+            .tls_config(tls)
+            .build();
+        let resolver = Vetted(Arc::clone(&attempt.context));
+        let agent = Agent::with_parts(config, DefaultConnector::default(), resolver);
+        let authorization = url.credentials.as_ref().map(|credentials| {
+            let pair = format!("{}:{}", credentials.user, credentials.password.expose());
+            (format!("Basic {}", base64(pair.as_bytes())), url.host.clone(), url.port)
+        });
+        Ok(Self { attempt, agent, authorization })
+    }
+
+    /// Asks for `address`, or a part of it.
+    pub(super) fn get(&self, address: &str, range: Option<hls::Range>) -> Result<Opened<'a>, Failure> {
+        self.attempt.check_stop()?;
+        let mut request = self.agent.get(address);
+        if let Some((authorization, host, port)) = &self.authorization
+            && is_at(address, host, *port)
+        {
+            request = request.header("Authorization", authorization);
+        }
+        if let Some(range) = range {
+            let last = range.start.saturating_add(range.len).saturating_sub(1);
+            request = request.header("Range", format!("bytes={}-{last}", range.start));
+        }
+        let response = request.call().map_err(|error| self.failure(&error))?;
+        let status = response.status();
+        if status == StatusCode::UNAUTHORIZED {
+            let wants_digest = header(&response, "www-authenticate").to_ascii_lowercase().starts_with("digest");
+            let cause = match (&self.authorization, wants_digest) {
+                (Some(_), false) => "the source refused user or password (HTTP 401)",
+                (Some(_), true) => "the source wants Digest authentication, which is not spoken over HTTP (HTTP 401)",
+                (None, _) => "the source wants user and password (HTTP 401)",
+            };
+            return Err(Failure::refused(cause));
+        }
+        if !status.is_success() {
+            return Err(Failure::new(Phase::Open, format!("the source answered HTTP {}", status.as_u16())));
+        }
+        let kind = Some(header(&response, "content-type")).filter(|kind| !kind.is_empty());
+        let uri = ureq::ResponseExt::get_uri(&response).to_string();
+        let body = response.into_body().into_reader();
+        let kind = kind.unwrap_or_else(|| "not said".to_owned());
+        Ok(Opened { attempt: self.attempt, uri, kind, body })
+    }
+
+    fn failure(&self, error: &ureq::Error) -> Failure {
+        use ureq::Error as E;
+        let url = &self.attempt.source.url;
+        match error {
+            E::Io(error) => io_failure(self.attempt, Phase::Connect, error),
+            E::Timeout(_) => Failure::new(Phase::Connect, "the source does not answer"),
+            E::HostNotFound => Failure::new(Phase::Resolve, "the name was not resolved"),
+            E::TooManyRedirects | E::RedirectFailed => Failure::new(Phase::Open, "the source redirects without end"),
+            other => Failure::of(Phase::Connect, url, &tls_words(&other.to_string())),
+        }
+    }
+}
+
+fn header(response: &Response<Body>, name: &str) -> String {
+    let value = response.headers().get(name).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default().chars().take(64).collect()
+}
+
+fn io_failure(attempt: &Attempt, phase: Phase, error: &io::Error) -> Failure {
+    match error.kind() {
+        // The resolver's.
+        io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound => Failure::new(Phase::Resolve, error.to_string()),
+        io::ErrorKind::ConnectionRefused => Failure::new(phase, "nobody listens there: the connection was refused"),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock if phase == Phase::Receive => {
+            Failure::new(phase, format!("nothing has come for {:.1} s", attempt.silence_max().as_secs_f64()))
+        }
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Failure::new(phase, "the source does not answer"),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => {
+            Failure::new(phase, "the source closed the connection")
+        }
+        _ if error.to_string().contains("timeout") && phase == Phase::Receive => {
+            Failure::new(phase, format!("nothing has come for {:.1} s", attempt.silence_max().as_secs_f64()))
+        }
+        _ => Failure::of(phase, &attempt.source.url, &tls_words(&error.to_string())),
+    }
+}
+
+fn tls_words(text: &str) -> String {
+    if text.to_ascii_lowercase().contains("certificate") {
+        format!("the source's certificate is not valid: {text} (verifyTls false takes any)")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// Whether an address is at this host and port.
+fn is_at(address: &str, host: &SrtHost, port: u16) -> bool {
+    let Ok(uri) = address.parse::<Uri>() else { return false };
+    let default = if uri.scheme_str() == Some("https") { Scheme::Https } else { Scheme::Http }.default_port();
+    let same = uri.host().is_some_and(|given| given.eq_ignore_ascii_case(&host.to_string()));
+    same && uri.port_u16().unwrap_or(default) == port
+}
+
+/// An answer that is being read.
+pub(super) struct Opened<'a> {
+    attempt: &'a Attempt,
+    /// Where it is, behind all redirects.
+    pub(super) uri: String,
+    kind: String,
+    body: ureq::BodyReader<'static>,
+}
+
+impl Opened<'_> {
+    /// What has come, at most [`PIECE_LEN`]; empty at the end.
+    pub(super) fn read(&mut self) -> Result<Bytes, Failure> {
+        let mut piece = vec![0; PIECE_LEN];
+        let len = self.body.read(&mut piece).map_err(|error| io_failure(self.attempt, Phase::Receive, &error))?;
+        piece.truncate(len);
+        Ok(piece.into())
+    }
+
+    fn first_bytes(&mut self) -> Result<Bytes, Failure> {
+        let mut first = Vec::new();
+        self.read_until(&mut first, |first| {
+            first.len() >= SNIFF_LEN || matches!(sniff(first), Some(Content::Flv | Content::Playlist))
+        })?;
+        Ok(first.into())
+    }
+
+    fn rest_of_text(&mut self, first: Bytes) -> Result<String, Failure> {
+        let mut text = first.to_vec();
+        self.read_until(&mut text, |text| text.len() > PLAYLIST_LEN_MAX)?;
+        if text.len() > PLAYLIST_LEN_MAX {
+            return Err(Failure::new(Phase::Open, format!("the playlist is longer than {PLAYLIST_LEN_MAX} bytes")));
+        }
+        String::from_utf8(text).map_err(|_| Failure::new(Phase::Open, "the playlist is no UTF-8"))
+    }
+
+    /// Reads to the end or until it is enough; not for ever from a source that lets it drip.
+    fn read_until(&mut self, into: &mut Vec<u8>, enough: impl Fn(&[u8]) -> bool) -> Result<(), Failure> {
+        let begin = Instant::now();
+        while !enough(into) {
+            let piece = self.read()?;
+            if piece.is_empty() {
+                break;
+            }
+            into.extend_from_slice(&piece);
+            self.attempt.check_stop()?;
+            if begin.elapsed() > self.attempt.connect_max() {
+                let cause = format!("its answer has not come within {:.0} s", self.attempt.connect_max().as_secs_f64());
+                return Err(Failure::new(Phase::Open, cause));
+            }
+        }
+        Ok(())
+    }
+
+    /// All of it, as text.
+    pub(super) fn text(mut self) -> Result<String, Failure> {
+        self.rest_of_text(Bytes::new())
+    }
+}
+
+/// Resolves names as every pulled source's are: to addresses that may be dialled.
+struct Vetted(Arc<Context>);
+
+impl fmt::Debug for Vetted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Vetted")
+    }
+}
+
+impl Resolver for Vetted {
+    fn resolve(&self, uri: &Uri, _: &ureq::config::Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let name = uri.host().ok_or(ureq::Error::HostNotFound)?;
+        let scheme = if uri.scheme_str() == Some("https") { Scheme::Https } else { Scheme::Http };
+        let bare = name.trim_start_matches('[').trim_end_matches(']');
+        let host = bare.parse().map_or_else(|_| SrtHost::Name(name.to_owned()), SrtHost::Ip);
+        let port = uri.port_u16().unwrap_or(scheme.default_port());
+        let denied = |text: String| ureq::Error::Io(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        let resolving = resolve::address_of(&host, port, &self.0.destinations);
+        let address = self.0.runtime.block_on(resolving).map_err(|error| match error {
+            error @ (ResolveError::Dns { .. } | ResolveError::DnsTimeout(_)) => {
+                ureq::Error::Io(io::Error::new(io::ErrorKind::NotFound, error.to_string()))
+            }
+            error => denied(error.to_string()),
+        })?;
+        if super::OwnPorts::hit(&self.0.own.tcp, address) {
+            return Err(denied(format!("{address} is this server's own port, which gives no stream")));
+        }
+        let mut addresses = self.empty();
+        addresses.push(address);
+        Ok(addresses)
+    }
+}
+
+/// RFC 4648, section 4.
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let word = group.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
+        for at in 0..4 {
+            let letter = LETTERS[(word >> (18 - 6 * at)) as usize & 63];
+            out.push(if at <= group.len() { char::from(letter) } else { '=' });
+        }
+    }
+    out
+}
+
+/// The pause between two requests that failed, while media still waits in the queue.
+pub(super) const REQUEST_PAUSE: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_that_of_the_rfc() {
+        let cases =
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE=")];
+        for (plain, wanted) in cases {
+            assert_eq!(base64(plain.as_bytes()), wanted);
+        }
+    }
+
+    #[test]
+    fn credentials_go_to_their_own_server_alone() {
+        let host = SrtHost::Name("cam.example".into());
+        for (address, own) in [
+            ("http://cam.example/x", true),
+            ("http://CAM.example:80/x", true),
+            ("http://cam.example:81/x", false),
+            ("https://cam.example/x", false),
+            ("http://other.example/x", false),
+        ] {
+            assert_eq!(is_at(address, &host, 80), own, "{address}");
+        }
+    }
+}
