@@ -18,6 +18,7 @@ let
     http = portOf "http" "0.0.0.0:5080";
     https = portOf "https" "0.0.0.0:5443";
     rtmp = portOf "rtmp" "0.0.0.0:1935";
+    rtsp = portOf "rtsp" "0.0.0.0:8554";
     srt = portOf "srt" "0.0.0.0:4200";
   };
 
@@ -76,7 +77,7 @@ in
       type = lib.types.bool;
       default = false;
       description = ''
-        Whether to open the ports of publishers: HTTPS and RTMP (TCP), SRT and WebRTC (UDP). The port of plain
+        Whether to open the ports of publishers: HTTPS, RTMP and RTSP (TCP), SRT and WebRTC (UDP). The port of plain
         HTTP stays closed; over HTTPS the REST interface is there too, for the addresses in `rest.allow`.
       '';
     };
@@ -89,6 +90,7 @@ in
       allowedTCPPorts = [
         ports.https
         ports.rtmp
+        ports.rtsp
       ];
       allowedUDPPorts = [ ports.srt ];
       allowedUDPPortRanges = [

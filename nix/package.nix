@@ -6,6 +6,7 @@
   makeWrapper,
   gst_all_1,
   libnice,
+  glib-networking,
   # The same library that gst-plugins-bad links: the process must hold one copy of it.
   srt,
 }:
@@ -14,13 +15,15 @@ let
   plugins = [
     gst_all_1.gstreamer # capsfilter, tee
     gst_all_1.gst-plugins-base # appsrc, appsink, opusdec, audioconvert, audioresample, videoconvert
-    gst_all_1.gst-plugins-good # parsers for AAC, MP2, AC-3; vp8dec, vp9dec, mulawdec, alawdec; RTP
-    gst_all_1.gst-plugins-bad # mpegtsmux, tsdemux, srtsink, voaacenc, parsers for H.264, H.265, Opus; webrtcbin, DTLS, SRTP
+    gst_all_1.gst-plugins-good # parsers for AAC, MP2, AC-3; vp8dec, vp9dec, mulawdec, alawdec; RTP; rtspsrc, udpsrc
+    gst_all_1.gst-plugins-bad # mpegtsmux, tsdemux, srtsink, srtsrc, rtmp2src, voaacenc, parsers for H.264, H.265, Opus; webrtcbin, DTLS, SRTP
     gst_all_1.gst-plugins-ugly # x264enc
     libnice # ICE, for webrtcbin
   ];
   searchPath = lib.makeSearchPathOutput "lib" "lib/gstreamer-1.0";
   pluginPath = searchPath plugins;
+  # TLS of sources that are pulled by rtsps and rtmps: GLib loads it, no library links it.
+  gioModulePath = "${glib-networking}/lib/gio/modules";
   # Unit tests also make and decode streams: avenc_aac, avdec_aac.
   checkPluginPath = searchPath (plugins ++ [ gst_all_1.gst-libav ]);
 in
@@ -51,6 +54,8 @@ rustPlatform.buildRustPackage {
     gst_all_1.gstreamer
     gst_all_1.gst-plugins-base
     gst_all_1.gst-plugins-bad # the types of webrtcbin
+    libnice # ICE restarts and receive buffers of webrtcbin's agent
+    gst_all_1.gst-rtsp-server
     srt
   ];
 
@@ -62,11 +67,12 @@ rustPlatform.buildRustPackage {
   '';
 
   postInstall = ''
-    wrapProgram $out/bin/srt-restream --set GST_PLUGIN_SYSTEM_PATH_1_0 ${pluginPath}
+    wrapProgram $out/bin/srt-restream --set GST_PLUGIN_SYSTEM_PATH_1_0 ${pluginPath} \
+      --prefix GIO_EXTRA_MODULES : ${gioModulePath}
     install -Dm644 srt-restream.example.toml -t $out/share/doc/srt-restream
   '';
 
-  passthru = { inherit pluginPath checkPluginPath; };
+  passthru = { inherit pluginPath gioModulePath checkPluginPath; };
 
   meta = {
     inherit (manifest) description;

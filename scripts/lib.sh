@@ -25,14 +25,18 @@ PACKAGES_BUILD=(
   'libgstreamer1.0-dev: GStreamer core to build against'
   'libgstreamer-plugins-base1.0-dev: appsrc, appsink and session descriptions to build against'
   'libgstreamer-plugins-bad1.0-dev: the types of webrtcbin to build against'
+  'libgstrtspserver-1.0-dev: the RTSP server to build against'
   'libsrt-gnutls-dev: libsrt, the same shared library that the srtsink element uses'
+  'libnice-dev: libnice, the same shared library that webrtcbin uses: ICE restarts, receive buffers'
 )
 PACKAGES_RUN=(
   'gstreamer1.0-plugins-base: appsrc, appsink, the Opus decoder, conversion of sound and pictures'
-  'gstreamer1.0-plugins-good: parsers for AAC, MP2 and AC-3, decoders for VP8, VP9 and G.711, RTP'
-  'gstreamer1.0-plugins-bad: mpegtsmux, tsdemux, srtsink, parsers for H.264, H.265 and Opus, the AAC encoder; webrtcbin, DTLS, SRTP'
+  'gstreamer1.0-plugins-good: parsers for AAC, MP2 and AC-3, decoders for VP8, VP9 and G.711, RTP, RTSP and UDP sources'
+  'gstreamer1.0-plugins-bad: mpegtsmux, tsdemux, srtsink, parsers for H.264, H.265 and Opus, the AAC encoder, the AV1 decoder; webrtcbin, DTLS, SRTP'
+  'libgstrtspserver-1.0-0: the RTSP server'
+  'glib-networking: TLS of sources that are pulled by rtsps and rtmps'
   'gstreamer1.0-nice: ICE, for WebRTC publishers'
-  'gstreamer1.0-plugins-ugly: x264enc, for publishers that send VP8 or VP9'
+  'gstreamer1.0-plugins-ugly: x264enc, for publishers that send VP8, VP9 or AV1'
 )
 PACKAGES_TEST=(
   'ffmpeg: publishers and receivers of the tests'
@@ -40,14 +44,20 @@ PACKAGES_TEST=(
   'openssl: a client of TLS, one version at a time'
   'srt-tools: srt-live-transmit, a receiver of the tests'
   'gstreamer1.0-tools: gst-launch-1.0 for scripts/gst-debug'
+  'gstreamer1.0-rtsp: rtspclientsink, a publisher of the tests'
   'gstreamer1.0-libav: avenc_aac and avdec_aac of test sources and receivers'
   'python3: scripts/watch measures with it'
+  'python3-gi: steers the RTSP server of the tests'
+  'gir1.2-gst-rtsp-server-1.0: an RTSP server to pull from in the tests, not of this code'
+  'nginx-light: an RTMP server to pull from in the tests'
+  'libnginx-mod-rtmp: its RTMP module'
   'nix-bin: evaluates flake.nix'
   'shellcheck: checks the scripts'
   'chromium: a publisher over WebRTC in the tests, with its fake camera'
   'chromium-driver: chromedriver, by which the tests steer it'
   'iproute2: network namespaces in which tests lose packets'
   'nftables: loses them'
+  'coturn: the TURN server over which tests publish'
 )
 # Only where there is no npm: a machine may have one that is not of Debian.
 PACKAGES_NPM=(

@@ -241,10 +241,10 @@ fn a_port_in_use_is_named_with_its_key() {
     let directory = directory();
     let holder = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = holder.local_addr().expect("its address");
-    for section in ["HTTP", "HTTPS", "RTMP"] {
+    for section in ["HTTP", "HTTPS", "RTMP", "RTSP"] {
         let listen = |other: &str| if other == section { taken.to_string() } else { "127.0.0.1:0".to_owned() };
-        let variables =
-            ["HTTP", "HTTPS", "RTMP", "SRT"].map(|name| (format!("SRT_RESTREAM__{name}__LISTEN"), listen(name)));
+        let variables = ["HTTP", "HTTPS", "RTMP", "RTSP", "SRT"]
+            .map(|name| (format!("SRT_RESTREAM__{name}__LISTEN"), listen(name)));
         let (code, _, stderr) = run(program(directory.path()).envs(variables));
         let key = format!("{}.listen = \"{taken}\" cannot be bound: Address already in use", section.to_lowercase());
         assert!(code == 1 && stderr.contains(&key), "{code} {stderr}");
@@ -254,7 +254,8 @@ fn a_port_in_use_is_named_with_its_key() {
 #[test]
 fn an_address_for_webrtc_that_this_host_does_not_have_is_named() {
     let directory = directory();
-    let listen = ["HTTP", "HTTPS", "RTMP", "SRT"].map(|name| (format!("SRT_RESTREAM__{name}__LISTEN"), "127.0.0.1:0"));
+    let listen =
+        ["HTTP", "HTTPS", "RTMP", "RTSP", "SRT"].map(|name| (format!("SRT_RESTREAM__{name}__LISTEN"), "127.0.0.1:0"));
     // RFC 5737: for documentation, so nobody's.
     let foreign = ("SRT_RESTREAM__WEBRTC__LOCAL_ADDRESSES", "127.0.0.1,192.0.2.1");
     let (code, _, stderr) = run(program(directory.path()).envs(listen).envs([foreign]));

@@ -62,6 +62,12 @@ fn each_launch_text_runs_by_hand_and_data_comes_through() {
             assert!(!ok && text.contains("it needs a browser"), "{text}");
             continue;
         }
+        if name.starts_with("pull-") && name != "pull-test" {
+            // They need a server; tests/it pulls from real ones.
+            let (ok, text) = run("scripts/gst-debug", &[&name, "--print"]);
+            assert!(ok && text.contains("src"), "{text}");
+            continue;
+        }
         let receiver = (name == "endpoint").then(|| Receiver::start(LAUNCH_SECONDS));
         let uri = receiver.as_ref().map(|receiver| format!("uri=srt://127.0.0.1:{}", receiver.port));
         let seconds = (LAUNCH_SECONDS * if receiver.is_some() { 3 } else { 1 }).to_string();
@@ -194,6 +200,32 @@ fn watch_tells_what_is_wrong_with_a_stream() {
     assert!(summary["av_offset_ms"].as_f64().is_some_and(|offset| (offset - late_ms).abs() < 2.0), "{summary}");
     let (ok, summary) = watch("torn.ts");
     assert!(!ok && summary["continuity_errors"].as_u64() >= Some(1), "{summary}");
+}
+
+#[test]
+fn the_soak_sees_a_picture_that_follows_a_lost_one_and_one_that_is_torn() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("good.ts").to_str().expect("UTF-8").to_owned();
+    let input = ["-loglevel", "error", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25", "-t", "4"];
+    let codec = ["-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "25", "-pix_fmt", "yuv420p", &path];
+    assert!(Command::new("ffmpeg").args(input).args(codec).status().expect("ffmpeg").success());
+    let script = r#"
+import json, sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1])
+import pictures
+groups = pictures.groups(pictures.units(sys.argv[2], lambda _: 0.0))
+def judged(group):
+    return [len(pictures.without_reference(group)), bool(pictures.complaints(group))]
+good, lost, torn = groups[0], groups[1][:10] + groups[1][11:], groups[2]
+torn[12].data = torn[12].data[:len(torn[12].data) // 2]
+print(json.dumps([len(groups), judged(good), judged(lost), judged(torn)[1]]))
+"#;
+    let benches = root().join("benches");
+    let output = Command::new("python3").args(["-c", script]).arg(benches).arg(&path).output().expect("python3");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said.trim(), "[4, [0, false], [14, false], true]", "{error}");
 }
 
 /// Sources `scripts/lib.sh` with these programs in place of the real ones, and runs `script`.

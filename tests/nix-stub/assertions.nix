@@ -59,6 +59,8 @@ let
     "the version is the crate's" = package.name == "srt-restream-${(lib.importTOML (source + "/Cargo.toml")).package.version}";
     "the plugin path has each plugin package once" =
       package.pluginPath == builtins.concatStringsSep ":" (map (plugin: "${plugin}/lib/gstreamer-1.0") plugins);
+    "GLib finds its TLS" =
+      package.gioModulePath == "${pkgs.glib-networking}/lib/gio/modules";
     "the overlay has the package" = (self.overlays.default pkgs pkgs).srt-restream.drvPath == package.drvPath;
     "nothing runs unless enabled" = !(off.systemd.services ? srt-restream);
     "the firewall stays closed unless asked" =
@@ -67,6 +69,7 @@ let
       open.networking.firewall.allowedTCPPorts == [
         5443
         1935
+        8554
       ]
       && open.networking.firewall.allowedUDPPorts == [ 4201 ]
       && open.networking.firewall.allowedUDPPortRanges == [

@@ -63,6 +63,7 @@ let
       "coreutils"
       "curl"
       "ffmpeg"
+      "glib-networking"
       "iproute2"
       "libnice"
       "makeWrapper"
@@ -85,6 +86,7 @@ let
         "gst-plugins-good"
         "gst-plugins-bad"
         "gst-plugins-ugly"
+        "gst-rtsp-server"
         "gst-libav"
       ];
 
