@@ -101,14 +101,24 @@ async function whip(url, stream, { codecs, kbps, token, config } = {}) {
   return String(client.resourceURL);
 }
 
+// Long enough for every interface. A browser begins to gather anew when an interface comes or goes, as those of other
+// tests' namespaces do, and may then never say that it is complete.
+const GATHERED_MAX_MS = 5000;
+
+// Waits until the candidates are in the description, or for long enough.
+async function gathered(pc) {
+  const until = performance.now() + GATHERED_MAX_MS;
+  while (pc.iceGatheringState !== "complete" && performance.now() < until) {
+    await new Promise((done) => setTimeout(done, 20));
+  }
+}
+
 // Publishes by WHIP without a client, so that what is sent may differ from what the browser offers. Gives the status.
 async function post_offer(url, stream, change = (offer) => offer, options = {}) {
   const pc = connection(stream, options);
   Object.assign(publisher, { pc, stream });
   await pc.setLocalDescription();
-  while (pc.iceGatheringState !== "complete") {
-    await new Promise((done) => setTimeout(done, 20));
-  }
+  await gathered(pc);
   const body = change(pc.localDescription.sdp);
   const answer = await fetch(url, { method: "POST", headers: { "Content-Type": "application/sdp" }, body });
   publisher.answer = await answer.text();
@@ -124,9 +134,7 @@ async function post_offer(url, stream, change = (offer) => offer, options = {}) 
 async function restart_ice({ pc = publisher.pc, resource = publisher.resource, headers = { "If-Match": "*" } } = {}) {
   pc.restartIce();
   await pc.setLocalDescription();
-  while (pc.iceGatheringState !== "complete") {
-    await new Promise((done) => setTimeout(done, 20));
-  }
+  await gathered(pc);
   const all = pc.localDescription.sdp.split("\r\n");
   const first = all.slice(all.findIndex((line) => line.startsWith("m=")));
   const wanted = /^(a=mid|a=ice-ufrag|a=ice-pwd|a=candidate|a=end-of-candidates)/;
