@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use super::nal::{Nal, each_nal};
 use super::packet::{Packet, Row};
 use crate::model::codec::Codec;
 
@@ -73,7 +74,8 @@ impl Losses {
             self.lost_before(now);
         }
         let mut skip = false;
-        each_part(self.codec, packet.payload, |part| skip |= self.part(part, now));
+        let codec = self.codec;
+        each_nal(codec, packet.payload, |nal| skip |= self.part(Part::of(codec, nal), now));
         let passes = !skip && !matches!(self.state, State::Waits(_));
         if passes {
             self.newest = Some((time_ns, packet.marker));
@@ -127,42 +129,16 @@ impl Losses {
     }
 }
 
-/// Each NAL unit of a packet, as far as it is in it (RFC 6184, section 5.2; RFC 7798, section 4.4).
-fn each_part(codec: Codec, payload: &[u8], mut part: impl FnMut(Part)) {
-    let h265 = codec == Codec::H265;
-    let (header_len, aggregate, fragment) = if h265 { (2, 48, 49) } else { (1, 24, 28) };
-    let kind = |first: u8| if h265 { first >> 1 & 0x3f } else { first & 0x1f };
-    let of = |kind: u8, begins: bool, behind: Option<&u8>| {
-        // first_slice_segment_in_pic_flag is set; first_mb_in_slice is 0.
-        let first = begins && behind.is_some_and(|byte| byte & 0x80 != 0);
-        match (h265, kind) {
-            (true, 32..=34) | (false, 7 | 8) => Part::Parameters,
-            (true, 16..=23) | (false, 5) => Part::Key(first),
-            (true, 8 | 9) => Part::Skipped,
-            (true, 0..=5) | (false, 1..=4) => Part::Slice,
-            _ => Part::Other,
+impl Part {
+    fn of(codec: Codec, nal: Nal) -> Self {
+        let first = nal.begins && nal.behind.is_some_and(|byte| byte & 0x80 != 0);
+        match (codec == Codec::H265, nal.kind) {
+            (true, 32..=34) | (false, 7 | 8) => Self::Parameters,
+            (true, 16..=23) | (false, 5) => Self::Key(first),
+            (true, 8 | 9) => Self::Skipped,
+            (true, 0..=5) | (false, 1..=4) => Self::Slice,
+            _ => Self::Other,
         }
-    };
-    let Some(first) = payload.first() else { return };
-    let rest = payload.get(header_len..).unwrap_or_default();
-    match kind(*first) {
-        known if known == aggregate => {
-            let mut rest = rest;
-            while let Some((size, behind)) = rest.split_first_chunk::<2>() {
-                let (unit, left) = behind.split_at(usize::from(u16::from_be_bytes(*size)).min(behind.len()));
-                if let Some(first) = unit.first() {
-                    part(of(kind(*first), true, unit.get(header_len)));
-                }
-                rest = left;
-            }
-        }
-        known if known == fragment => {
-            if let Some(header) = rest.first() {
-                let kind = header & if h265 { 0x3f } else { 0x1f };
-                part(of(kind, header & 0x80 != 0, rest.get(1)));
-            }
-        }
-        single => part(of(single, true, rest.first())),
     }
 }
 

@@ -11,6 +11,7 @@ pub(super) mod clock;
 mod follow;
 mod line;
 mod losses;
+pub(super) mod nal;
 mod order;
 pub(super) mod packet;
 mod sender_report;
