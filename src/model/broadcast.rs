@@ -1,8 +1,7 @@
-//! A broadcast: the record of a stream, live or not, and what is seen of a live one.
+//! A broadcast: the record of a stream, live or not.
 
 use std::time::SystemTime;
 
-use super::codec::Codec;
 use super::endpoint::EndpointRecord;
 use super::ids::StreamKey;
 
@@ -51,19 +50,4 @@ pub struct BroadcastRecord {
     pub started: bool,
     /// Its endpoints, in the order they were added.
     pub endpoints: Vec<EndpointRecord>,
-}
-
-/// One track of a live stream, as it runs now.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TrackInfo {
-    /// What it carries.
-    pub codec: Codec,
-    /// Picture size in pixels, when known.
-    pub size: Option<(u32, u32)>,
-    /// Sample rate in Hz and channels, when known.
-    pub audio: Option<(u32, u32)>,
-    /// Bits per second of the elementary stream over the last seconds.
-    pub bitrate_bps: u64,
-    /// What the publisher sends, when this is made out of it: `VP8`, `Opus`, … as a session description says it.
-    pub transcoded_from: Option<&'static str>,
 }

@@ -14,6 +14,7 @@
 //! | `publish:app/stream[:user:pass[:query]]` | MediaMTX |
 
 mod fields;
+mod presented;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use std::fmt;
 
 use super::srt_reject::RejectCode;
 use fields::Fields;
+pub use presented::check_presented;
 
 /// Longest stream id, in bytes (libsrt: `CSrtConfig::MAX_SID_LENGTH`).
 pub const LEN_MAX: usize = 512;

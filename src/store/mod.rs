@@ -188,6 +188,18 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
+    /// Writes an endpoint anew, in its place.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`], also when it isn't stored; nothing is changed then.
+    pub async fn update_endpoint(&self, key: &StreamKey, endpoint: &EndpointRecord) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        if !rows::update_endpoint(&mut transaction, key, endpoint).await? {
+            return Err(StoreError::Sql(sqlx::Error::RowNotFound));
+        }
+        Ok(transaction.commit().await?)
+    }
+
     /// Removes an endpoint. A broadcast that nobody created goes with its last one, in the same
     /// transaction. `id` is text because a row of [`StoredBroadcast::unreadable`] may have no valid one.
     ///
@@ -197,6 +209,12 @@ impl Store {
         let mut transaction = self.pool.begin().await?;
         rows::delete_endpoint(&mut transaction, key, id).await?;
         Ok(transaction.commit().await?)
+    }
+
+    /// Any statement, for tests that need a row which nobody here would write.
+    #[cfg(test)]
+    pub(crate) async fn execute(&self, sql: &'static str) {
+        sqlx::raw_sql(sql).execute(&self.pool).await.expect(sql);
     }
 
     /// Waits for what is under way, writes the log back into the file and closes it.

@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
 
 use super::{Connection, StoredBroadcast, UnreadableEndpoint};
 use crate::model::broadcast::BroadcastRecord;
-use crate::model::endpoint::EndpointRecord;
+use crate::model::endpoint::{EndpointRecord, RetryWish, label};
 use crate::model::ids::StreamKey;
 use crate::model::srt_url::{SrtUrl, redact};
 
@@ -42,15 +42,18 @@ pub(super) async fn load(connection: &mut Connection) -> sqlx::Result<Vec<Stored
             }
         }
     }
-    let rows = sqlx::query("SELECT app, stream_id, id, url FROM endpoints ORDER BY app, stream_id, position, id")
-        .fetch_all(&mut *connection)
-        .await?;
+    let rows = sqlx::query(
+        "SELECT app, stream_id, id, url, label, enabled, tracks, retry_min_ms, retry_max_ms, retry_limit, revision \
+         FROM endpoints ORDER BY app, stream_id, position, id",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
     for row in &rows {
         let place: (String, String) = (row.try_get(0)?, row.try_get(1)?);
         let (id, url): (String, String) = (row.try_get(2)?, row.try_get(3)?);
         // Its broadcast was unreadable, and that has been said.
         let Some(broadcast) = places.get(&place).and_then(|at| broadcasts.get_mut(*at)) else { continue };
-        match endpoint(&id, &url) {
+        match endpoint(row, &id, &url)? {
             Ok(endpoint) => broadcast.record.endpoints.push(endpoint),
             Err(reason) => {
                 tracing::error!(
@@ -87,11 +90,26 @@ fn broadcast(row: &SqliteRow, app: &str, stream_id: &str) -> sqlx::Result<Result
     Ok(read())
 }
 
-fn endpoint(id: &str, url: &str) -> Result<EndpointRecord, String> {
-    Ok(EndpointRecord {
-        id: id.parse().map_err(|why| format!("its id {why}"))?,
-        url: SrtUrl::parse(url).map_err(|why| why.to_string())?,
-    })
+/// As [`broadcast`], of an endpoint.
+fn endpoint(row: &SqliteRow, id: &str, url: &str) -> sqlx::Result<Result<EndpointRecord, String>> {
+    let text: Option<String> = row.try_get(4)?;
+    let enabled: bool = row.try_get(5)?;
+    let tracks: String = row.try_get(6)?;
+    let (min_ms, max_ms, limit): (Option<i64>, Option<i64>, Option<i64>) =
+        (row.try_get(7)?, row.try_get(8)?, row.try_get(9)?);
+    let revision: i64 = row.try_get(10)?;
+    let read = || {
+        Ok(EndpointRecord {
+            id: id.parse().map_err(|why| format!("its id {why}"))?,
+            url: SrtUrl::parse(url).map_err(|why| why.to_string())?,
+            label: text.as_deref().map(label).transpose().map_err(|why| why.to_string())?,
+            enabled,
+            tracks: tracks.parse().map_err(|why| format!("its tracks: {why}"))?,
+            retry: RetryWish::new(min_ms, max_ms, limit).map_err(|why| why.to_string())?,
+            revision: revision.max(1).unsigned_abs(),
+        })
+    };
+    Ok(read())
 }
 
 /// Milliseconds since 1970; a clock before that counts as 1970.
@@ -133,17 +151,47 @@ pub(super) async fn insert_endpoint(
     key: &StreamKey,
     endpoint: &EndpointRecord,
 ) -> sqlx::Result<()> {
-    sqlx::query(
-        "INSERT INTO endpoints (app, stream_id, id, url, position) \
-         SELECT ?1, ?2, ?3, ?4, coalesce(max(position) + 1, 0) FROM endpoints WHERE app = ?1 AND stream_id = ?2",
-    )
-    .bind(key.app.as_str())
-    .bind(key.id.as_str())
-    .bind(endpoint.id.as_str())
-    .bind(endpoint.url.as_given())
-    .execute(connection)
-    .await?;
+    let query = sqlx::query(
+        "INSERT INTO endpoints (app, stream_id, id, url, label, enabled, tracks, retry_min_ms, retry_max_ms, \
+         retry_limit, revision, position) \
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, coalesce(max(position) + 1, 0) \
+         FROM endpoints WHERE app = ?1 AND stream_id = ?2",
+    );
+    bind(query, key, endpoint).execute(connection).await?;
     Ok(())
+}
+
+/// Writes an endpoint anew; its place stays. False when it isn't stored.
+pub(super) async fn update_endpoint(
+    connection: &mut Connection,
+    key: &StreamKey,
+    endpoint: &EndpointRecord,
+) -> sqlx::Result<bool> {
+    let query = sqlx::query(
+        "UPDATE endpoints SET url = ?4, label = ?5, enabled = ?6, tracks = ?7, retry_min_ms = ?8, retry_max_ms = ?9, \
+         retry_limit = ?10, revision = ?11 WHERE app = ?1 AND stream_id = ?2 AND id = ?3",
+    );
+    Ok(bind(query, key, endpoint).execute(connection).await?.rows_affected() == 1)
+}
+
+type Query = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;
+
+/// The values of a row, 1 to 11.
+fn bind(query: Query, key: &StreamKey, endpoint: &EndpointRecord) -> Query {
+    let EndpointRecord { id, url, label, enabled, tracks, retry, revision } = endpoint;
+    let ms = |delay: Duration| i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
+    query
+        .bind(key.app.as_str().to_owned())
+        .bind(key.id.as_str().to_owned())
+        .bind(id.as_str().to_owned())
+        .bind(url.as_given().to_owned())
+        .bind(label.clone())
+        .bind(*enabled)
+        .bind(tracks.as_str())
+        .bind(retry.min.map(ms))
+        .bind(retry.max.map(ms))
+        .bind(retry.limit)
+        .bind(i64::try_from(*revision).unwrap_or(i64::MAX))
 }
 
 pub(super) async fn delete_endpoint(connection: &mut Connection, key: &StreamKey, id: &str) -> sqlx::Result<()> {

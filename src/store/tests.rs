@@ -8,6 +8,7 @@ use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use super::*;
+use crate::model::endpoint::RetryWish;
 use crate::model::srt_url::SrtUrl;
 
 fn key(id: &str) -> StreamKey {
@@ -27,7 +28,7 @@ fn record(id: &str, created_by_user: bool) -> BroadcastRecord {
 
 fn endpoint(id: &str) -> EndpointRecord {
     let url = format!("srt://192.0.2.1:9000?streamid={id}&passphrase=0123456789");
-    EndpointRecord { id: id.parse().expect("id"), url: SrtUrl::parse(&url).expect("url") }
+    EndpointRecord::new(id.parse().expect("id"), SrtUrl::parse(&url).expect("url"))
 }
 
 fn url(path: &Path) -> String {
@@ -80,6 +81,66 @@ async fn what_was_written_is_there_after_reopening_in_its_order() {
     assert_eq!(loaded[0].record, changed);
     assert_eq!(loaded[0].record.endpoints[0].url.as_given(), endpoint("z").url.as_given(), "the secret too");
     assert!(!loaded[1].record.created_by_user);
+}
+
+#[tokio::test]
+async fn everything_wished_of_an_endpoint_is_there_again_and_a_change_keeps_its_place() {
+    let (_directory, path) = place();
+    let store = open(&path).await;
+    for id in ["a", "b", "c"] {
+        store.add_endpoint(&record("s", true), &endpoint(id)).await.expect("add");
+    }
+    let mut changed = endpoint("b");
+    changed.label = Some("Zürich \"2\"".into());
+    changed.enabled = false;
+    changed.tracks = crate::model::endpoint::Tracks::Audio;
+    changed.retry = RetryWish::new(Some(500), Some(9_000), Some(3)).expect("retry");
+    changed.revision = 7;
+    store.update_endpoint(&key("s"), &changed).await.expect("update");
+    let unknown = store.update_endpoint(&key("s"), &endpoint("x")).await;
+    assert!(matches!(unknown, Err(StoreError::Sql(sqlx::Error::RowNotFound))));
+    store.close().await;
+    let loaded = open(&path).await.load().await.expect("loads");
+    assert_eq!(loaded[0].record.endpoints, [endpoint("a"), changed, endpoint("c")]);
+}
+
+#[tokio::test]
+async fn an_older_file_reads_as_before() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let path = directory.path().join("test.db");
+    let store = open(&path).await;
+    store.add_endpoint(&record("s", true), &endpoint("e")).await.expect("add");
+    store.close().await;
+    // Back to what the version before this one has written.
+    raw(
+        &path,
+        "ALTER TABLE endpoints DROP COLUMN label; ALTER TABLE endpoints DROP COLUMN enabled;
+         ALTER TABLE endpoints DROP COLUMN tracks; ALTER TABLE endpoints DROP COLUMN retry_min_ms;
+         ALTER TABLE endpoints DROP COLUMN retry_max_ms; ALTER TABLE endpoints DROP COLUMN retry_limit;
+         ALTER TABLE endpoints DROP COLUMN revision;
+         DELETE FROM _sqlx_migrations WHERE version > 2;",
+    )
+    .await;
+    let loaded = open(&path).await.load().await.expect("loads");
+    assert_eq!(loaded[0].record.endpoints, [endpoint("e")]);
+}
+
+#[tokio::test]
+async fn a_wish_that_cannot_be_read_sets_its_row_aside() {
+    for change in [
+        "UPDATE endpoints SET tracks = 'subtitles'",
+        "UPDATE endpoints SET retry_min_ms = 1",
+        "UPDATE endpoints SET retry_limit = 99999999999",
+        "UPDATE endpoints SET label = 'a' || char(10) || 'b'",
+    ] {
+        let (_directory, path) = place();
+        let store = open(&path).await;
+        store.add_endpoint(&record("s", true), &endpoint("e")).await.expect("add");
+        store.execute(change).await;
+        let loaded = store.load().await.expect("loads");
+        assert!(loaded[0].record.endpoints.is_empty(), "{change}");
+        assert_eq!(loaded[0].unreadable.len(), 1, "{change}");
+    }
 }
 
 #[tokio::test]
@@ -173,7 +234,7 @@ async fn rows_that_cannot_be_read_are_kept_and_shown_without_secrets() {
     store.close().await;
     raw(
         &path,
-        "INSERT INTO endpoints VALUES ('live', 's', 'old', 'foo://user:secret1@h/x?passphrase=secret2', 7);
+        "INSERT INTO endpoints (app, stream_id, id, url, position) VALUES ('live', 's', 'old', 'foo://user:secret1@h/x?passphrase=secret2', 7);
          INSERT INTO broadcasts VALUES ('live', 'not a stream', 1, 0, '{}', 0);
          INSERT INTO broadcasts VALUES ('live', 'fields', 1, 0, '[]', 0);",
     )
@@ -253,7 +314,7 @@ async fn a_database_of_somebody_else_or_of_the_future_is_refused_untouched() {
          VALUES (9999, 'the future', 1, x'00', 0)",
     )
     .await;
-    refused(&path, &url(&path), |error| matches!(error, StoreError::Newer { version: 9999, known: 2, .. })).await;
+    refused(&path, &url(&path), |error| matches!(error, StoreError::Newer { version: 9999, known: 3, .. })).await;
 }
 
 #[tokio::test]

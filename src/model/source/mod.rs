@@ -6,6 +6,7 @@
 //! it may ever be shown. So only the parts are handed on, and every text that is shown is made anew from them.
 
 mod picture;
+mod status;
 mod url;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 pub use picture::TestPicture;
+pub use status::{SourceFailure, SourceState, SourceStatus};
 pub use url::{Credentials, NetUrl, Scheme, SourceUrl, SourceUrlError, UdpUrl, shown};
 
 /// `type` of a broadcast whose source is pulled from `streamUrl`.

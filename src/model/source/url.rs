@@ -306,7 +306,11 @@ pub fn shown(text: &str) -> String {
 }
 
 fn srt(text: &str) -> Result<SrtUrl, SourceUrlError> {
-    SrtUrl::parse(text).map_err(|error| SourceUrlError(error.to_string()))
+    let url = SrtUrl::parse(text).map_err(|error| SourceUrlError(error.to_string()))?;
+    if url.callers_max.is_some() {
+        return refused("`maxcallers` is for endpoints: a source that is called has one caller");
+    }
+    Ok(url)
 }
 
 fn test(rest: &str) -> Result<TestPicture, SourceUrlError> {

@@ -123,6 +123,28 @@ pub enum SrtUrlError {
     /// Keys that are fine alone and not together.
     #[error("{0}")]
     Combination(String),
+    /// `***` for a passphrase that was given for another host.
+    #[error(
+        "`passphrase` is not given anew, and the stored one goes to no other host or mode than it was given for; \
+         wanted: the passphrase, or none"
+    )]
+    SecretElsewhere,
+}
+
+impl SrtUrlError {
+    /// The part it is about: `host`, `port` or a key of the query, as in the table. `None`: the URL as a whole.
+    pub fn key(&self) -> Option<&'static str> {
+        match self {
+            Self::NoHost | Self::Host { .. } => Some("host"),
+            Self::Port { .. } => Some("port"),
+            Self::UnsupportedKey { key, .. }
+            | Self::DuplicateKey { key }
+            | Self::NoValue { key, .. }
+            | Self::Value { key, .. } => Some(key),
+            Self::SecretElsewhere => Some("passphrase"),
+            _ => None,
+        }
+    }
 }
 
 /// A piece of the user's text for a message: redacted, escaped, shortened, in quotation marks.

@@ -77,6 +77,21 @@ pub(super) fn read_authority(text: &str) -> Result<(Option<SrtHost>, u16), SrtUr
     }
 }
 
+/// Reads a host alone; an IPv6 address needs no brackets here.
+pub(super) fn read_host(text: &str) -> Result<SrtHost, SrtUrlError> {
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return Ok(SrtHost::Ip(ip));
+    }
+    let refused = |problem| Err(SrtUrlError::Host { given: quote(text), problem });
+    if text.contains(':') && !(text.starts_with('[') && text.ends_with(']')) {
+        return refused("is no IPv6 address, and a port is a part of its own");
+    }
+    match read_authority(text)? {
+        (Some(host), _) => Ok(host),
+        (None, _) => refused("is empty"),
+    }
+}
+
 fn read_port(text: &str) -> Result<u16, SrtUrlError> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     match text.parse::<u16>() {

@@ -13,6 +13,7 @@ mod error;
 mod host;
 mod options;
 mod parse;
+mod parts;
 mod redact;
 #[cfg(test)]
 mod tests;
@@ -26,9 +27,10 @@ use std::str::FromStr;
 pub use error::SrtUrlError;
 pub use host::{DEFAULT_PORT, SrtHost};
 pub use options::{
-    LATENCY_MS_MAX, OPTIONS, OptionSpec, PASSPHRASE_LEN_MAX, PASSPHRASE_LEN_MIN, STREAMID_LEN_MAX, TIMEOUT_MS_MAX,
-    options_markdown,
+    CALLERS_MAX, LATENCY_MS_MAX, OPTIONS, OptionSpec, PASSPHRASE_LEN_MAX, PASSPHRASE_LEN_MIN, STREAMID_LEN_MAX,
+    TIMEOUT_MS_MAX, options_markdown,
 };
+pub use parts::SrtUrlDraft;
 pub use redact::redact;
 
 use options::Slot;
@@ -128,6 +130,8 @@ pub struct SrtUrl {
     pub connect_timeout_ms: Option<u32>,
     /// Payload of a packet in bytes: a multiple of 188 up to 1316.
     pub payload_size: Option<u32>,
+    /// How many callers may be connected at once, 1 to [`CALLERS_MAX`]; only in listener mode.
+    pub callers_max: Option<u32>,
     /// Every other option, in the order given: `srtsink`'s spelling in a URI, and a value that it takes
     /// (decimal numbers, 1 or 0) and that needs no escaping there.
     pub socket_options: Vec<(&'static str, String)>,
@@ -200,6 +204,11 @@ impl fmt::Debug for SrtUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("SrtUrl").field(&self.redacted()).finish()
     }
+}
+
+/// The name in the table of a key in any of its spellings.
+pub fn option_name(key: &str) -> Option<&'static str> {
+    options::find(key).map(|spec| spec.name)
 }
 
 fn is_passphrase(raw_key: &str) -> bool {

@@ -57,6 +57,7 @@ pub(super) fn parse(text: &str) -> Result<SrtUrl, SrtUrlError> {
         localport: None,
         connect_timeout_ms: None,
         payload_size: None,
+        callers_max: None,
         socket_options: Vec::new(),
     };
     url.read_query(query)?;
@@ -120,6 +121,7 @@ impl SrtUrl {
             (Slot::LocalPort, Value::Int(n)) => self.localport = u16::try_from(n).ok(),
             (Slot::ConnectTimeout, Value::Int(n)) => self.connect_timeout_ms = u32::try_from(n).ok(),
             (Slot::PayloadSize, Value::Int(n)) => self.payload_size = u32::try_from(n).ok(),
+            (Slot::CallersMax, Value::Int(n)) => self.callers_max = u32::try_from(n).ok(),
             (Slot::Socket | Slot::UdpSocket, Value::Int(n)) => {
                 self.socket_options.push((spec.name, n.to_string()));
             }
@@ -162,6 +164,9 @@ impl SrtUrl {
                  `localaddress` and `localport` have to be left out"
                     .to_owned(),
             );
+        }
+        if let Some(most) = self.callers_max.filter(|_| self.mode != SrtMode::Listener) {
+            return refuse(format!("`maxcallers` is {most} and nobody can call; wanted: mode=listener with it"));
         }
         if let (Some(length), None) = (self.pbkeylen, &self.passphrase) {
             return refuse(format!(
@@ -229,7 +234,7 @@ pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, &'static str> {
     percent_decode_str(text).decode_utf8().map_err(|_| "holds percent-encoded bytes that are no UTF-8")
 }
 
-fn unknown_key(key: &str, has_value: bool, number: usize) -> SrtUrlError {
+pub(super) fn unknown_key(key: &str, has_value: bool, number: usize) -> SrtUrlError {
     if let Some((key, reason)) = options::unsupported(key) {
         return SrtUrlError::UnsupportedKey { key, reason };
     }

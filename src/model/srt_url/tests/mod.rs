@@ -173,9 +173,11 @@ fn every_slot_holds_both_ends_of_its_range() {
                     "pbkeylen" => "&passphrase=0123456789",
                     "mss" => "&pkt_size=188",
                     "kmpreannounce" => "&kmrefreshrate=2147483647",
+                    "maxcallers" => "&mode=listener",
                     _ => "",
                 };
-                let url = parse(&format!("srt://h?{key}={value}{company}"));
+                let host = if spec.slot == Slot::CallersMax { "" } else { "h" };
+                let url = parse(&format!("srt://{host}?{key}={value}{company}"));
                 let kept = match spec.slot {
                     Slot::Mode => url.mode.to_string(),
                     Slot::Streamid => url.streamid.clone().unwrap(),
@@ -188,6 +190,7 @@ fn every_slot_holds_both_ends_of_its_range() {
                     Slot::LocalPort => url.localport.unwrap().to_string(),
                     Slot::ConnectTimeout => url.connect_timeout_ms.unwrap().to_string(),
                     Slot::PayloadSize => url.payload_size.unwrap().to_string(),
+                    Slot::CallersMax => url.callers_max.unwrap().to_string(),
                     Slot::Socket | Slot::UdpSocket => url.socket_option(spec.name).unwrap().to_owned(),
                     Slot::Fixed => value.clone(),
                 };

@@ -97,6 +97,8 @@ fn refusals_name_the_part_and_what_is_wanted() {
         ("srt://h?localaddress=eth0", "wanted: an IP address"),
         ("srt://192.0.2.1?localaddress=::1", "both IPv4 or both IPv6"),
         ("srt://0.0.0.0?mode=listener&localport=1", "in the place of the host"),
+        ("srt://h?maxcallers=2", "wanted: mode=listener"),
+        ("srt://:9?mode=listener&maxcallers=0", "`maxcallers` is \"0\"; wanted: a whole number from 1 to 1000"),
         ("srt://h?oheadbw=4", "from 5 to 100 (% of the stream's rate)"),
         ("srt://h?oheadbw=101", "from 5 to 100"),
         ("srt://h?maxbw=-2", "a whole number from -1"),
