@@ -39,6 +39,23 @@ pub fn tcp_received_bytes(socket: &impl AsFd) -> io::Result<u64> {
     }
 }
 
+/// Bounds what the kernel keeps of what is sent and not yet acknowledged (socket(7), `SO_SNDBUF`); it takes twice as
+/// much, for its own needs.
+///
+/// # Errors
+/// The kernel's refusal.
+#[allow(unsafe_code)]
+pub fn limit_send_buffer(socket: &impl AsFd, bytes: u32) -> io::Result<()> {
+    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    let len = libc::socklen_t::try_from(size_of_val(&bytes)).unwrap_or_default();
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the kernel reads `len` bytes of `bytes`, which is so long, during the call.
+    match unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, (&raw const bytes).cast(), len) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

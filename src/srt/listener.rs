@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use super::own_port::OwnPort;
 use super::socket::{SrtError, SrtSocket, is_gone, len_of, read_address};
 use super::sys;
 
@@ -44,6 +45,8 @@ pub struct Listener {
     socket: SrtSocket,
     /// Waits for connections with a bound.
     epoll: Epoll,
+    /// Its port, where it is given back at once.
+    port: Option<OwnPort>,
     /// What libsrt's callback pointer points to.
     _decide: Box<Box<Decide>>,
 }
@@ -118,8 +121,30 @@ impl Listener {
     ) -> Result<Self, SrtError> {
         let socket = SrtSocket::new()?;
         socket.set_latency(latency_ms)?;
-        socket.set_bool(sys::SRTO_RCVSYN, false, "SRTO_RCVSYN")?;
         socket.bind(address)?;
+        Self::start(socket, None, decide)
+    }
+
+    /// Listens on `address` with a socket whose options are set and which accepted sockets inherit, on a UDP socket of
+    /// its own: [`Listener::close`] gives the port back at once.
+    ///
+    /// # Errors
+    /// The address is in use or not this host's, or an option is refused.
+    pub fn listen(
+        socket: SrtSocket,
+        address: SocketAddr,
+        decide: impl Fn(&Handshake<'_>) -> Result<(), i32> + Send + Sync + 'static,
+    ) -> Result<Self, SrtError> {
+        let port = OwnPort::bind(&socket, address)?;
+        Self::start(socket, Some(port), decide)
+    }
+
+    fn start(
+        socket: SrtSocket,
+        port: Option<OwnPort>,
+        decide: impl Fn(&Handshake<'_>) -> Result<(), i32> + Send + Sync + 'static,
+    ) -> Result<Self, SrtError> {
+        socket.set_bool(sys::SRTO_RCVSYN, false, "SRTO_RCVSYN")?;
         let decide: Box<Box<Decide>> = Box::new(Box::new(decide));
         let opaque = (&raw const *decide).cast_mut().cast::<c_void>();
         // SAFETY: `opaque` stays valid until the socket is closed (field order above). The hook must be
@@ -142,7 +167,7 @@ impl Listener {
         if unsafe { sys::srt_epoll_add_usock(epoll.0, socket.0, &raw const events) } == sys::ERROR {
             return Err(SrtError::last("srt_epoll_add_usock"));
         }
-        Ok(Self { socket, epoll, _decide: decide })
+        Ok(Self { socket, epoll, port, _decide: decide })
     }
 
     /// The address it listens on, with the port that was taken.
@@ -151,6 +176,15 @@ impl Listener {
     /// The socket is gone.
     pub fn local_address(&self) -> Result<SocketAddr, SrtError> {
         self.socket.local_address()
+    }
+
+    /// Ends listening: who has connected and was not accepted is hung up on, and the port is given back at once. All
+    /// accepted sockets must be closed before, for with the port they lose their connection without a word.
+    pub fn close(mut self) {
+        while let Ok(Some(_)) = self.accept(Duration::ZERO) {}
+        if let Some(port) = self.port.take() {
+            port.release(&self.socket);
+        }
     }
 
     /// The next connection; `Ok(None)` when none came within `timeout`.
@@ -187,10 +221,7 @@ impl SrtSocket {
     /// # Errors
     /// Too long, or connected already.
     pub fn set_stream_id(&self, stream_id: &str) -> Result<(), SrtError> {
-        let len = c_int::try_from(stream_id.len()).unwrap_or(c_int::MAX);
-        // SAFETY: the pointer is valid for `len` bytes; libsrt copies them.
-        let result = unsafe { sys::srt_setsockflag(self.0, sys::SRTO_STREAMID, stream_id.as_ptr().cast(), len) };
-        if result == sys::ERROR { Err(SrtError::last("SRTO_STREAMID")) } else { Ok(()) }
+        self.set_bytes(sys::SRTO_STREAMID, stream_id.as_bytes(), "SRTO_STREAMID")
     }
 
     /// Connects from a given local address, shared with other callers that bind the same.
@@ -242,6 +273,76 @@ mod tests {
             drop(caller);
             assert!(matches!(incoming.socket.receive(&mut buffer), Recv::Closed));
         }
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_told_from_other_errors() {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let ours = Listener::bind(any, 20, |_| Ok(())).expect("a free port");
+        let foreign = std::net::UdpSocket::bind(any).expect("a free port");
+        for taken in [ours.local_address().expect("bound"), foreign.local_addr().expect("bound")] {
+            let error = Listener::bind(taken, 20, |_| Ok(())).map(drop).expect_err("taken");
+            assert!(error.is_address_in_use(), "{error:?}");
+        }
+        let elsewhere = SocketAddr::from(([192, 0, 2, 1], 9000));
+        let error = Listener::bind(elsewhere, 20, |_| Ok(())).map(drop).expect_err("not ours");
+        assert!(!error.is_address_in_use(), "{error:?}");
+    }
+
+    #[test]
+    fn a_port_is_free_as_soon_as_its_listener_is_closed() {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let listen = |address| Listener::listen(SrtSocket::new().expect("socket"), address, |_| Ok(()));
+        let listener = listen(any).expect("a free port");
+        let address = listener.local_address().expect("bound");
+        let caller = SrtSocket::new().expect("socket");
+        caller.set_receive_timeout(Duration::from_millis(100)).expect("open");
+        caller.connect(address).expect("let in");
+        let accepted = listener.accept(WAIT).expect("listening").expect("somebody came").socket;
+        // What comes in the first moment, before libsrt has put the caller's socket into its lists, it throws away.
+        let deadline = std::time::Instant::now() + WAIT;
+        while !matches!(caller.receive(&mut [0; 1500]), Recv::Message(188)) {
+            assert!(std::time::Instant::now() < deadline);
+            accepted.send(&[0x47; 188]).expect("sent");
+        }
+        drop(accepted);
+        listener.close();
+        // libsrt's thread may be inside its last read of the old socket.
+        let deadline = std::time::Instant::now() + Duration::from_millis(500);
+        while let Err(error) = std::net::UdpSocket::bind(address) {
+            assert!(std::time::Instant::now() < deadline, "{error}");
+        }
+        let deadline = std::time::Instant::now() + Duration::from_secs(2);
+        while !matches!(caller.receive(&mut [0; 1500]), Recv::Closed) {
+            assert!(std::time::Instant::now() < deadline, "it was not told");
+        }
+        // And again with libsrt, which still has the old one in its books.
+        let again = listen(address).expect("free");
+        let caller = SrtSocket::new().expect("socket");
+        caller.connect(address).expect("let in");
+        assert!(again.accept(WAIT).expect("listening").is_some());
+    }
+
+    #[test]
+    fn nobody_is_given_the_dead_socket_of_a_port_that_was_given_back() {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let other = Listener::bind(any, 20, |_| Ok(())).expect("a free port");
+        let listener = Listener::listen(SrtSocket::new().expect("socket"), any, |_| Ok(())).expect("a free port");
+        let address = listener.local_address().expect("bound");
+        listener.close();
+        let deadline = std::time::Instant::now() + 2 * WAIT;
+        let caller = loop {
+            let caller = SrtSocket::new().expect("socket");
+            // As a rendezvous does: to any address. libsrt would take the socket in its books for the same.
+            match caller.bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()))) {
+                Ok(()) => break caller,
+                Err(error) => assert!(error.is_address_in_use() && std::time::Instant::now() < deadline, "{error:?}"),
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        };
+        caller.connect(other.local_address().expect("bound")).expect("let in");
+        let incoming = other.accept(WAIT).expect("listening").expect("somebody came");
+        assert_eq!(incoming.peer, address);
     }
 
     #[test]

@@ -5,14 +5,22 @@
 //! It knows sockets, stream ids and reject codes; nothing of streams, GStreamer or the store.
 #![allow(unsafe_code)]
 
+mod knock;
 mod listener;
+mod options;
+mod own_port;
+pub mod peek;
 mod ports;
+pub mod probe;
 mod socket;
+mod stats;
 mod sys;
 
+pub use knock::{Heard, Knock};
 pub use listener::{Handshake, Incoming, Listener};
 pub use ports::PortPool;
-pub use socket::{Recv, SrtError, SrtSocket};
+pub use socket::{Recv, Sent, SrtError, SrtSocket};
+pub use stats::{SrtStatistics, packets_of, payload};
 
 use std::sync::OnceLock;
 

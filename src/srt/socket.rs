@@ -25,19 +25,34 @@ pub struct SrtError {
     /// Why the peer refused, after a failed connect (`srt_getrejectreason`): 0–16 are libsrt's own,
     /// 1000 and more are the peer's application (`srt/access_control.h`).
     pub reject_reason: Option<i32>,
+    /// The system's error number behind it (`errno`), where there was one.
+    pub system_error: Option<i32>,
 }
 
 impl SrtError {
     /// The calling thread's last libsrt error.
     pub(super) fn last(call: &'static str) -> Self {
-        // SAFETY: both calls read thread-local state; a null errno pointer is allowed; the text is a
+        let mut errno = 0;
+        // SAFETY: both calls read thread-local state; `errno` lives for the call; the text is a
         // NUL-terminated string that lives until this thread's next libsrt call, and is copied here.
         let (code, text) = unsafe {
-            let code = sys::srt_getlasterror(std::ptr::null_mut());
+            let code = sys::srt_getlasterror(&raw mut errno);
             let text = CStr::from_ptr(sys::srt_getlasterror_str()).to_string_lossy().trim().to_owned();
             (code, text)
         };
-        Self { call, code, text, reject_reason: None }
+        Self { call, code, text, reject_reason: None, system_error: (errno != 0).then_some(errno) }
+    }
+
+    /// Of a call that did not get as far as libsrt.
+    pub(super) fn ours(call: &'static str, text: &str) -> Self {
+        Self { call, code: 0, text: text.to_owned(), reject_reason: None, system_error: None }
+    }
+
+    /// Whether the local address and port are taken.
+    pub fn is_address_in_use(&self) -> bool {
+        // libsrt speaks for itself where this process has the port: another listener, or other settings of the UDP
+        // socket. A port of another program is the system's word.
+        matches!(self.code, sys::SRT_EDUPLISTEN | sys::SRT_EBINDCONFLICT) || self.system_error == Some(libc::EADDRINUSE)
     }
 }
 
@@ -48,6 +63,17 @@ pub enum Recv {
     Message(usize),
     /// Nothing came within the time-out.
     Idle,
+    /// The connection is over.
+    Closed,
+}
+
+/// What one send that does not wait gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// The message is in the send buffer.
+    Taken,
+    /// The send buffer is full.
+    Full,
     /// The connection is over.
     Closed,
 }
@@ -99,11 +125,20 @@ impl SrtSocket {
     pub fn bind(&self, address: SocketAddr) -> Result<(), SrtError> {
         if address.is_ipv6() {
             // Since libsrt 1.5.2 this must be said before binding to `::`.
-            self.set_bool(sys::SRTO_IPV6ONLY, !address.ip().is_unspecified(), "SRTO_IPV6ONLY")?;
+            self.set_bool(sys::SRTO_IPV6ONLY, self.ipv6_only(address), "SRTO_IPV6ONLY")?;
         }
         let name = SockAddr::from(address);
         // SAFETY: `name` is a valid sockaddr of the given length and outlives the call.
         check(unsafe { sys::srt_bind(self.0, name.as_ptr().cast(), len_of(&name)) }, "srt_bind")
+    }
+
+    /// Whether a socket bound to this IPv6 address takes no IPv4: what the socket was told, or else what is of use.
+    pub(super) fn ipv6_only(&self, address: SocketAddr) -> bool {
+        // Negative: nobody has said it.
+        match self.get_i32(sys::SRTO_IPV6ONLY) {
+            Some(only) if only >= 0 => only != 0,
+            _ => !address.ip().is_unspecified(),
+        }
     }
 
     /// Connects as a caller, blocking for at most libsrt's connection time-out (3 s).
@@ -185,6 +220,29 @@ impl SrtSocket {
         let len = c_int::try_from(message.len()).unwrap_or(c_int::MAX);
         // SAFETY: the buffer is valid for `len` bytes; no control structure is passed.
         check(unsafe { sys::srt_sendmsg2(self.0, message.as_ptr(), len, std::ptr::null_mut()) }, "srt_sendmsg2")
+    }
+
+    /// Sends one message without waiting, once [`SrtSocket::set_send_blocking`] says so.
+    pub fn try_send(&self, message: &[u8]) -> Sent {
+        match self.send(message) {
+            Ok(()) => Sent::Taken,
+            Err(error) if error.code == sys::SRT_EASYNCSND => Sent::Full,
+            Err(_) => Sent::Closed,
+        }
+    }
+
+    pub(super) fn set_bytes(&self, option: c_int, value: &[u8], call: &'static str) -> Result<(), SrtError> {
+        let len = c_int::try_from(value.len()).unwrap_or(c_int::MAX);
+        // SAFETY: the pointer is valid for `len` bytes; libsrt copies them.
+        check(unsafe { sys::srt_setsockflag(self.0, option, value.as_ptr().cast(), len) }, call)
+    }
+
+    pub(super) fn get_i32(&self, option: c_int) -> Option<i32> {
+        let mut value = 0_i32;
+        let mut len = c_int::try_from(mem::size_of::<i32>()).unwrap_or(4);
+        // SAFETY: libsrt writes an i32 (all options read so are) and its length.
+        let result = unsafe { sys::srt_getsockflag(self.0, option, (&raw mut value).cast(), &raw mut len) };
+        (result != sys::ERROR).then_some(value)
     }
 
     pub(super) fn set_bool(&self, option: c_int, value: bool, call: &'static str) -> Result<(), SrtError> {
