@@ -1,4 +1,5 @@
-//! One attempt of one endpoint in GStreamer: gates ▶ `mpegtsmux` ▶ `srtsink`, linked to the stream's tees.
+//! One attempt of one endpoint in GStreamer: gates ▶ `mpegtsmux` ▶ `srtsink`, linked to the stream's tees. In listener
+//! mode an appsink and the endpoint's callers stand in the place of `srtsink`.
 //!
 //! Everything here blocks and is called off the async workers. The hard thing is that nothing of this
 //! branch may reach its siblings: its gates take every flow return and never wait for it.
@@ -10,16 +11,20 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use tokio::sync::mpsc;
 
+use super::callers::{Callers, Reading};
 use super::feed::Feed;
 use super::sink::{self, LinkStats};
-use super::srt_element::Destination;
+use super::srt_element::{Destination, local_address};
+use super::statistics;
 use crate::media::caps::codec_of;
 use crate::media::fanout::{BranchNews, Fanout, FanoutError};
-use crate::media::gate::{Gate, GateCounters, Unit, Verdict};
+use crate::media::gate::{Gate, Unit, Verdict};
 use crate::media::key_frames::KeyFrameWish;
-use crate::media::launch::ENDPOINT;
+use crate::media::launch::{ENDPOINT, ENDPOINT_LISTENER};
 use crate::model::codec::{Begun, Codec, TrackKind};
-use crate::model::srt_url::SrtUrl;
+use crate::model::endpoint::{Encryption, GateTotals};
+use crate::model::srt_url::{SrtMode, SrtUrl};
+use crate::srt::peek::{self, Peek, Sought};
 
 /// What the gates of a branch share with its owner. Lock order: feed, then gate.
 #[derive(Debug)]
@@ -76,19 +81,37 @@ struct Link {
     tee_pad: gst::Pad,
 }
 
-/// A running branch. [`Branch::stop`] takes it out; dropping it does as well.
+/// Where the transport stream goes.
+#[derive(Debug)]
+enum Exit {
+    /// To one receiver. `encryption` is what the URL says of it, `peek` is `srtsink`'s own socket, where it was found.
+    Srtsink { sink: gst::Element, encryption: Encryption, peek: Option<Peek> },
+    /// To whoever calls.
+    Callers(Callers),
+}
+
+/// What only a listening endpoint needs.
+#[derive(Debug)]
+pub(super) struct Listening {
+    /// How long a caller may acknowledge nothing new before it counts as stalled.
+    pub(super) delivery_window: Duration,
+    /// The endpoint's, for the log.
+    pub(super) span: tracing::Span,
+}
+
+/// A running branch; dropping it takes it out.
 #[derive(Debug)]
 pub(super) struct Branch {
     fanout: Arc<Fanout>,
     bin: gst::Bin,
     mux: gst::Element,
-    sink: gst::Element,
+    exit: Exit,
     shared: Arc<Shared>,
     links: Vec<Link>,
 }
 
 impl Branch {
-    /// Builds a branch for the tracks that have begun, links it and starts to connect.
+    /// Builds a branch for the tracks that have begun, links it and starts to connect, or to listen.
     pub(super) fn start(
         fanout: Arc<Fanout>,
         name: &str,
@@ -96,28 +119,60 @@ impl Branch {
         destination: Destination,
         begun: Begun,
         key_frames: KeyFrameWish,
+        listening: Listening,
     ) -> Result<(Self, mpsc::Receiver<BranchNews>), FanoutError> {
-        let bin = ENDPOINT.bin()?;
+        let launch = if url.mode == SrtMode::Listener { ENDPOINT_LISTENER } else { ENDPOINT };
+        let bin = launch.bin()?;
         bin.set_property("name", name);
-        let mux: gst::Element = ENDPOINT.element(&bin, "mux")?;
-        let sink: gst::Element = ENDPOINT.element(&bin, "sink")?;
-        sink::configure(&sink, &mux, url, destination);
+        let mux: gst::Element = launch.element(&bin, "mux")?;
         strip_stream_header(&mux);
+        let exit = if url.mode == SrtMode::Listener {
+            let sink = launch.element(&bin, "sink")?;
+            sink::align(&mux, url);
+            let callers = Callers::start(url, destination.address, &sink, key_frames.clone(), listening)
+                .map_err(|error| FanoutError::Refused(error.to_string()))?;
+            callers.set_video(begun.video);
+            Exit::Callers(callers)
+        } else {
+            let sink: gst::Element = launch.element(&bin, "sink")?;
+            sink::configure(&sink, &mux, url, destination);
+            Exit::Srtsink { sink, encryption: statistics::encryption(url), peek: None }
+        };
         let (news, receiver) = fanout.subscribe(name);
-        let gate = Mutex::new(Gate::new());
+        let mut gate = Gate::new();
+        if matches!(exit, Exit::Callers(_)) {
+            // The muxer never waits for a caller.
+            gate.connected();
+        }
+        let gate = Mutex::new(gate);
         let shared = Arc::new(Shared { feed: Mutex::default(), gate, epoch: Instant::now(), news, key_frames });
         // From here on Drop takes back whatever has been done.
-        let mut branch = Self { fanout, bin, mux, sink, shared, links: Vec::new() };
+        let mut branch = Self { fanout, bin, mux, exit, shared, links: Vec::new() };
         let kinds: Vec<_> = TrackKind::ALL.into_iter().filter(|kind| begun.has(*kind)).collect();
         let mut gates = Vec::with_capacity(kinds.len());
         for kind in kinds {
             gates.push((kind, branch.gate_pad(kind)?));
         }
-        branch.fanout.add(&branch.bin)?;
+        branch.call(url, destination)?;
         for (kind, pad) in gates {
             branch.link(kind, &pad)?;
         }
         Ok((branch, receiver))
+    }
+
+    /// Brings it to life: `srtsink` calls now.
+    fn call(&mut self, url: &SrtUrl, destination: Destination) -> Result<(), FanoutError> {
+        let Exit::Srtsink { peek, .. } = &mut self.exit else { return self.fanout.add(&self.bin) };
+        let local = local_address(url, destination);
+        let local_port = local.map(|local| local.port()).filter(|port| *port != 0);
+        let stream_id = url.streamid.clone().unwrap_or_default();
+        let sought = Sought { peer: destination.address, local_port, stream_id };
+        let (added, found) = peek::during(&sought, || self.fanout.add(&self.bin));
+        if found.is_none() {
+            tracing::debug!(branch = %self.bin.name(), "srtsink's socket was not found; less is known of it");
+        }
+        *peek = found;
+        added
     }
 
     /// Links a track that has begun after the branch was built.
@@ -184,7 +239,24 @@ impl Branch {
 
     /// What `srtsink` says of its connection. Any thread; a short lock inside the element.
     pub(super) fn stats(&self) -> LinkStats {
-        LinkStats::read(&self.sink)
+        match &self.exit {
+            Exit::Srtsink { sink, encryption, peek } => {
+                let mut stats = LinkStats::read(sink, *encryption);
+                if let Some(peek) = peek {
+                    stats.complete(peek);
+                }
+                stats
+            }
+            Exit::Callers(_) => LinkStats::default(),
+        }
+    }
+
+    /// What is seen of the callers; `None` for an endpoint that calls.
+    pub(super) fn read_callers(&self) -> Option<Reading> {
+        match &self.exit {
+            Exit::Srtsink { .. } => None,
+            Exit::Callers(callers) => Some(callers.read()),
+        }
     }
 
     /// Wishes for a key frame ahead of the connection, so that it comes while that is being made.
@@ -198,9 +270,13 @@ impl Branch {
         self.shared.key_frames.wish();
     }
 
-    /// Tells the gate whether the publisher that sends now sends video.
+    /// Tells the gate, and the callers, whether the publisher that sends now sends video.
     pub(super) fn set_video(&self, flows: bool) {
-        self.shared.tell(|gate| gate.set_video(flows && self.has(TrackKind::Video)));
+        let flows = flows && self.has(TrackKind::Video);
+        self.shared.tell(|gate| gate.set_video(flows));
+        if let Exit::Callers(callers) = &self.exit {
+            callers.set_video(flows);
+        }
     }
 
     /// Tells the gate that the receiver is connected.
@@ -208,8 +284,14 @@ impl Branch {
         self.shared.tell(Gate::connected);
     }
 
-    pub(super) fn gate_counters(&self) -> GateCounters {
-        self.shared.gate().counters()
+    /// What its gate has done since the branch was built.
+    pub(super) fn gate_totals(&self) -> GateTotals {
+        let counters = self.shared.gate().counters();
+        GateTotals {
+            passed_units: counters.passed_units,
+            dropped_units: counters.dropped_units,
+            dropped_gops: counters.closings,
+        }
     }
 
     /// Media time that waits in the muxer.

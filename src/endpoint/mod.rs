@@ -1,31 +1,39 @@
-//! Endpoints: where a stream goes to. One task each; failures are retried for ever, in a new branch.
+//! Endpoints: where a stream goes to. One task each; failures are retried, in a new branch.
 //!
 //! Owns the life of one endpoint from the moment its stream exists. Knows no HTTP, no store, no publisher.
 
+mod board;
 mod branch;
+mod callers;
 mod cause;
+mod delivery;
+mod diagnosis;
 mod feed;
+pub mod launch_line;
+pub mod preflight;
 pub mod resolve;
 mod sink;
 pub(crate) mod srt_element;
 pub mod state;
+pub mod statistics;
 mod task;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::media::fanout::Fanout;
-use crate::media::gate::GateCounters;
 use crate::media::key_frames::KeyFrameWish;
 use crate::model::codec::Begun;
 use crate::model::destination::Destinations;
-use crate::model::endpoint::{EndpointRecord, EndpointStatus};
-use crate::model::ids::{EndpointId, StreamKey};
+use crate::model::endpoint::EndpointRecord;
+use crate::model::ids::StreamKey;
 use crate::srt::PortPool;
 
+pub use board::{Board, EndpointSnapshot, HISTORY_MAX};
 use resolve::OwnServer;
 use state::RetryPolicy;
 
@@ -38,6 +46,8 @@ pub struct EndpointContext {
     pub own: OwnServer,
     /// When to try again.
     pub retry: RetryPolicy,
+    /// How long a receiver may acknowledge nothing new before its endpoint counts as stalled.
+    pub delivery_window: Duration,
     /// What may be dialled.
     pub destinations: Destinations,
 }
@@ -55,50 +65,31 @@ pub struct StreamLink {
     pub key_frames: KeyFrameWish,
 }
 
-/// What is seen of an endpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EndpointSnapshot {
-    /// Its id.
-    pub id: EndpointId,
-    /// In Ant Media's words.
-    pub status: EndpointStatus,
-    /// Why the last attempt failed; kept until the next success.
-    pub last_error: Option<String>,
-    /// Attempts since the last success, the running one included; 0 while broadcasting.
-    pub attempt: u32,
-    /// Payload bytes handed to SRT by the running attempt.
-    pub sent_bytes: u64,
-    /// What the running attempt's gate let in and dropped.
-    pub gate: GateCounters,
-}
-
 /// A running endpoint. Dropping the handle stops it.
 #[derive(Debug)]
 pub struct EndpointHandle {
-    snapshot: watch::Receiver<EndpointSnapshot>,
+    board: Board,
     stop: CancellationToken,
+    retry: Arc<Notify>,
     task: Option<JoinHandle<()>>,
 }
 
 impl EndpointHandle {
-    /// Starts an endpoint's task; it connects once the stream is live.
-    pub fn spawn(record: EndpointRecord, stream: StreamLink, context: Arc<EndpointContext>) -> Self {
-        let (publish, snapshot) = watch::channel(EndpointSnapshot {
-            id: record.id.clone(),
-            status: EndpointStatus::Created,
-            last_error: None,
-            attempt: 0,
-            sent_bytes: 0,
-            gate: GateCounters::default(),
-        });
-        let stop = CancellationToken::new();
-        let task = task::Task::new(record, stream, context, publish, stop.clone());
-        Self { snapshot, stop, task: Some(tokio::spawn(task.run())) }
+    /// Starts an endpoint's task; it connects once the stream is live. Only one task may write a board at a time.
+    pub fn spawn(record: EndpointRecord, board: Board, stream: StreamLink, context: Arc<EndpointContext>) -> Self {
+        let (stop, retry) = (CancellationToken::new(), Arc::new(Notify::new()));
+        let task = task::Task::new(record, stream, context, board.clone(), stop.clone(), Arc::clone(&retry));
+        Self { board, stop, retry, task: Some(tokio::spawn(task.run())) }
     }
 
     /// What is seen of it now.
     pub fn snapshot(&self) -> EndpointSnapshot {
-        self.snapshot.borrow().clone()
+        self.board.snapshot()
+    }
+
+    /// Ends its wait for the next attempt, if it waits for one.
+    pub fn retry_now(&self) {
+        self.retry.notify_one();
     }
 
     /// Tells it to end, without waiting.

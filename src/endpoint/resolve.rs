@@ -110,6 +110,7 @@ pub(super) async fn resolve(
 pub async fn destination(url: &SrtUrl, destinations: &Destinations) -> Result<SocketAddr, ResolveError> {
     match &url.host {
         // Nobody is dialled.
+        Some(SrtHost::Ip(ip)) if url.mode == SrtMode::Listener => Ok(SocketAddr::new(*ip, url.port)),
         None => Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), url.port)),
         Some(host) => address_of(host, url.port, destinations).await,
     }
@@ -146,7 +147,7 @@ fn check_all(first: SocketAddr, others: &[SocketAddr], destinations: &Destinatio
 
 /// A host's addresses, that which is dialled and the others. IPv4 first: those share a local port, and hosts with a
 /// broken IPv6 route are common.
-async fn resolve_host(host: &SrtHost, port: u16) -> Result<(SocketAddr, Vec<SocketAddr>), ResolveError> {
+pub(super) async fn resolve_host(host: &SrtHost, port: u16) -> Result<(SocketAddr, Vec<SocketAddr>), ResolveError> {
     let name = match host {
         SrtHost::Ip(ip) => return Ok((SocketAddr::new(*ip, port), Vec::new())),
         SrtHost::Name(name) => name,
@@ -204,6 +205,8 @@ mod tests {
         let loopback = Destinations::deny(&["127.0.0.0/8".parse().expect("net"), "::1/128".parse().expect("net")]);
         let url: SrtUrl = "srt://localhost:9000".parse().expect("URL");
         assert!(matches!(resolve(&url, &key, &own(), &loopback).await, Err(ResolveError::Forbidden(_))));
+        let url: SrtUrl = "srt://127.0.0.1:9000?mode=listener".parse().expect("URL");
+        assert!(resolve(&url, &key, &own(), &loopback).await.is_ok(), "listening there is not dialling there");
     }
 
     #[test]

@@ -1,58 +1,116 @@
 //! `srtsink`: from an endpoint's URL to its properties, and what its statistics say.
 
 use gstreamer as gst;
-use gstreamer::glib;
 use gstreamer::prelude::*;
 
 use super::srt_element::{self, Destination};
+use super::statistics::LinkSample;
+use crate::model::endpoint::{Encryption, LinkCounters};
 use crate::model::srt_url::SrtUrl;
+use crate::srt::peek::{CallState, Peek};
+use crate::srt::{packets_of, payload};
 
 /// Bytes of a TS packet.
-const TS_PACKET_LEN: u32 = 188;
+pub(super) const TS_PACKET_LEN: u32 = 188;
 
 /// Sets everything of the URL.
 pub(super) fn configure(sink: &gst::Element, mux: &gst::Element, url: &SrtUrl, destination: Destination) {
     srt_element::configure(sink, url, destination);
+    align(mux, url);
+}
+
+/// Makes a muxer write datagrams of the URL's size.
+pub(super) fn align(mux: &gst::Element, url: &SrtUrl) {
     if let Some(bytes) = url.payload_size {
         mux.set_property("alignment", i32::try_from((bytes / TS_PACKET_LEN).max(1)).unwrap_or(7));
     }
 }
 
 /// What `srtsink` says of its connection.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct LinkStats {
-    /// A peer is connected (listener mode: at least one caller).
+    /// The peer is connected.
     pub(super) connected: bool,
-    /// The peer has acknowledged data.
-    pub(super) acknowledged: bool,
+    /// Acknowledgements of new data since the connection (`pktRecvACK`).
+    pub(super) acks: u64,
+    /// Payload bytes that libsrt dropped as too late (`byteSndDrop` without headers).
+    pub(super) dropped_bytes: u64,
     /// Payload bytes handed to libsrt since the branch began.
     pub(super) sent_bytes: u64,
     /// The latency both sides agreed on, in milliseconds.
     pub(super) latency_ms: Option<u32>,
+    /// The call is over without a connection: libsrt's reject code, 0 when it had stood. `None` also where `srtsink`'s
+    /// socket was not found.
+    pub(super) over: Option<i32>,
+    /// What libsrt counts and measures of it.
+    pub(super) sample: Option<LinkSample>,
 }
 
 impl LinkStats {
-    pub(super) fn read(sink: &gst::Element) -> Self {
+    /// `encryption` is what is known of it otherwise: `srtsink` does not tell.
+    pub(super) fn read(sink: &gst::Element, encryption: Encryption) -> Self {
         let stats: gst::Structure = sink.property("stats");
         let sent_bytes = stats.get::<u64>("bytes-sent-total").unwrap_or(0);
         let mut link = Self { sent_bytes, ..Self::default() };
-        link.add_peer(&stats);
-        if let Ok(callers) = stats.get::<glib::ValueArray>("callers") {
-            for caller in callers.iter() {
-                if let Ok(caller) = caller.get::<gst::Structure>() {
-                    link.add_peer(&caller);
-                }
-            }
-        }
+        link.add_peer(&stats, encryption);
         link
     }
 
-    /// The statistics of one peer; there are none without a connection.
-    fn add_peer(&mut self, stats: &gst::StructureRef) {
+    /// Adds what `srtsink` does not tell. Of the latencies it tells that of what is received (it writes both into one
+    /// field).
+    pub(super) fn complete(&mut self, peek: &Peek) {
+        if let (false, CallState::Over(code)) = (self.connected, peek.state()) {
+            self.over = Some(code);
+        }
+        let Some((measured, encryption)) = peek.measure() else { return };
+        let Some(sample) = &mut self.sample else { return };
+        sample.send_buffer_ms = Some(measured.send_buffer_ms);
+        sample.latency_ms = measured.send_latency_ms;
+        sample.encryption = encryption;
+        self.latency_ms = Some(measured.send_latency_ms);
+    }
+
+    /// The statistics of the peer; there are none without a connection.
+    fn add_peer(&mut self, stats: &gst::StructureRef, encryption: Encryption) {
         let Ok(latency_ms) = stats.get::<i32>("negotiated-latency-ms") else { return };
         self.connected = true;
-        self.acknowledged |= stats.get::<i32>("packet-ack-received").is_ok_and(|acks| acks > 0);
-        self.latency_ms = u32::try_from(latency_ms).ok().max(self.latency_ms);
+        let count = |name: &str| stats.get::<i32>(name).map_or(0, |n| u64::try_from(n).unwrap_or(0));
+        self.acks = count("packet-ack-received");
+        // libsrt 1.5 counts one packet, and one packet's headers, for each occasion of dropping.
+        let dropped_bytes = stats.get::<u64>("bytes-sent-dropped").unwrap_or(0);
+        self.dropped_bytes = payload(dropped_bytes, count("packets-sent-dropped"));
+        self.latency_ms = u32::try_from(latency_ms).ok();
+        self.sample = Some(sample(stats, encryption));
+    }
+}
+
+/// What `srtsink` counts is libsrt's since the connection (it never clears it): `packets-sent` is `pktSent`, and so on.
+/// What these mean, and why headers are taken off, stands in `crate::srt`.
+fn sample(stats: &gst::StructureRef, encryption: Encryption) -> LinkSample {
+    let count = |name: &str| stats.get::<i32>(name).map_or(0, |n| u64::try_from(n).unwrap_or(0));
+    let bytes = |name: &str| stats.get::<u64>(name).unwrap_or(0);
+    let bits_of_mega = |name: &str| (stats.get::<f64>(name).unwrap_or(0.0) * 1e6) as u64;
+    let sent_packets = stats.get::<i64>("packets-sent").map_or(0, |n| u64::try_from(n).unwrap_or(0));
+    let again_packets = count("packets-retransmitted");
+    // Both count what is sent again as well; libsrt's own `pktSentUnique` is the difference.
+    let sent_packets = sent_packets.saturating_sub(again_packets);
+    let sent_bytes = payload(bytes("bytes-sent").saturating_sub(bytes("bytes-retransmitted")), sent_packets);
+    let dropped_bytes = payload(bytes("bytes-sent-dropped"), count("packets-sent-dropped"));
+    LinkSample {
+        counters: LinkCounters {
+            sent_bytes,
+            sent_packets,
+            retransmitted_bytes: payload(bytes("bytes-retransmitted"), again_packets),
+            retransmitted_packets: again_packets,
+            lost_packets: count("packets-sent-lost"),
+            dropped_bytes,
+            dropped_packets: packets_of(dropped_bytes, sent_bytes, sent_packets).max(count("packets-sent-dropped")),
+        },
+        rtt_ms: stats.get::<f64>("rtt-ms").unwrap_or(0.0),
+        bandwidth_bps: bits_of_mega("bandwidth-mbps"),
+        send_buffer_ms: None,
+        latency_ms: u32::try_from(stats.get::<i32>("negotiated-latency-ms").unwrap_or(0)).unwrap_or(0),
+        encryption,
     }
 }
 
@@ -102,5 +160,39 @@ mod tests {
         let own_port = configured("srt://h:9000?localport=7777");
         assert_eq!(own_port.property::<u32>("localport"), 7777);
         assert_eq!(text(&own_port, "localaddress").as_deref(), Some("0.0.0.0"));
+    }
+
+    /// What a look at one connection costs: `cargo test --release --lib -- --ignored --nocapture a_look_at_a_connection`.
+    #[test]
+    #[ignore = "a measurement, not a promise"]
+    fn a_look_at_a_connection_costs_so_much() {
+        use crate::endpoint::statistics::BranchMeter;
+        use crate::model::endpoint::{EndpointStatistics, GateTotals};
+        use std::time::{Duration, Instant};
+
+        const LOOKS: u32 = 20_000;
+        gst::init().expect("GStreamer");
+        let any = "127.0.0.1:0".parse().expect("address");
+        let listener = crate::srt::Listener::bind(any, 20, |_| Ok(())).expect("a free port");
+        let uri = format!("srt://{}", listener.local_address().expect("bound"));
+        let text =
+            format!("fakesrc is-live=true sizetype=fixed sizemax=1316 datarate=500000 ! srtsink name=sink uri={uri}");
+        let pipeline = gst::parse::launch(&text).expect("plugins").downcast::<gst::Pipeline>().expect("a pipeline");
+        pipeline.set_state(gst::State::Playing).expect("plays");
+        let _peer = listener.accept(Duration::from_secs(5)).expect("listening").expect("it has come");
+        let sink = pipeline.by_name("sink").expect("named");
+        while !LinkStats::read(&sink, Encryption::None).connected {
+            std::thread::yield_now();
+        }
+        let (mut meter, mut all) = (BranchMeter::default(), EndpointStatistics::default());
+        let start = Instant::now();
+        for n in 0..LOOKS {
+            let stats = LinkStats::read(&sink, Encryption::None);
+            // As if a second lay between them: the whole of the minute is worked out each time.
+            let now = start + Duration::from_secs(n.into());
+            meter.sample(&mut all, stats.sample.as_ref(), GateTotals::default(), now);
+        }
+        println!("{:?} a look", start.elapsed() / LOOKS);
+        pipeline.set_state(gst::State::Null).expect("stops");
     }
 }

@@ -25,7 +25,9 @@ pub(crate) struct Destination {
 
 /// Sets everything of the URL. The `uri` comes first: setting it resets the other properties.
 pub(crate) fn configure(element: &gst::Element, url: &SrtUrl, destination: Destination) {
+    let poll_timeout: i32 = element.property("poll-timeout");
     element.set_property("uri", uri(url, destination));
+    element.set_property("poll-timeout", poll_timeout);
     element.set_property("auto-reconnect", false);
     element.set_property("wait-for-connection", true);
     // Secrets and user text by property: no escaping, and in no URI that a log or a dot file shows.
@@ -41,26 +43,22 @@ pub(crate) fn configure(element: &gst::Element, url: &SrtUrl, destination: Desti
     let one_sided_ms = url.rcvlatency_ms.max(url.peerlatency_ms);
     let latency_ms = url.latency_ms.or(one_sided_ms).unwrap_or(DEFAULT_LATENCY_MS);
     element.set_property("latency", i32::try_from(latency_ms).unwrap_or(i32::MAX));
-    let local = match (url.localaddress, url.localport) {
-        (None, None) => destination.shared_local.map(|local| (local.ip(), local.port())),
-        (address, port) => Some((address.unwrap_or_else(|| unspecified(destination)), port.unwrap_or(0))),
-    };
-    match (url.mode, local) {
-        (SrtMode::Listener, _) => {
-            element.set_property("localaddress", destination.address.ip().to_string());
-            element.set_property("localport", u32::from(destination.address.port()));
-        }
+    // srtsink binds only when both are set.
+    if let Some(local) = local_address(url, destination) {
+        element.set_property("localaddress", local.ip().to_string());
+        element.set_property("localport", u32::from(local.port()));
+    }
+}
+
+/// The local address to bind; `None`: any.
+pub(crate) fn local_address(url: &SrtUrl, destination: Destination) -> Option<SocketAddr> {
+    let any = unspecified(destination);
+    match (url.mode, url.localaddress, url.localport) {
+        (SrtMode::Listener, ..) => Some(destination.address),
+        (SrtMode::Caller, None, None) => destination.shared_local,
         // A rendezvous needs a port that the other side knows: by default the same as theirs.
-        (SrtMode::Rendezvous, None) => {
-            element.set_property("localaddress", unspecified(destination).to_string());
-            element.set_property("localport", u32::from(destination.address.port()));
-        }
-        // srtsink binds only when both are set.
-        (_, Some((address, port))) => {
-            element.set_property("localaddress", address.to_string());
-            element.set_property("localport", u32::from(port));
-        }
-        (SrtMode::Caller, None) => {}
+        (SrtMode::Rendezvous, None, None) => Some(SocketAddr::new(any, destination.address.port())),
+        (_, address, port) => Some(SocketAddr::new(address.unwrap_or(any), port.unwrap_or(0))),
     }
 }
 
@@ -79,27 +77,24 @@ fn uri(url: &SrtUrl, destination: Destination) -> String {
         SrtMode::Rendezvous => format!("srt://{}?mode=rendezvous", destination.address),
         SrtMode::Listener => format!("srt://:{}?mode=listener", destination.address.port()),
     };
-    let mut option = |key: &str, value: &str| {
+    for (key, value) in plain_options(url) {
         uri.push('&');
         uri.push_str(key);
         uri.push('=');
         // A device name may hold nearly anything; srtsink decodes %XX.
-        uri.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
-    };
-    if let Some(ms) = url.connect_timeout_ms {
-        option("conntimeo", &ms.to_string());
-    }
-    if let Some(ms) = url.rcvlatency_ms {
-        option("rcvlatency", &ms.to_string());
-    }
-    if let Some(ms) = url.peerlatency_ms {
-        option("peerlatency", &ms.to_string());
-    }
-    if let Some(bytes) = url.payload_size {
-        option("payloadsize", &bytes.to_string());
-    }
-    for (key, value) in &url.socket_options {
-        option(key, value);
+        uri.extend(utf8_percent_encode(&value, NON_ALPHANUMERIC));
     }
     uri
+}
+
+/// The options that are no properties, in `srtsink`'s spelling.
+pub(super) fn plain_options(url: &SrtUrl) -> Vec<(&'static str, String)> {
+    let numbers = [
+        ("conntimeo", url.connect_timeout_ms),
+        ("rcvlatency", url.rcvlatency_ms),
+        ("peerlatency", url.peerlatency_ms),
+        ("payloadsize", url.payload_size),
+    ];
+    let numbers = numbers.into_iter().filter_map(|(key, value)| Some((key, value?.to_string())));
+    numbers.chain(url.socket_options.iter().cloned()).collect()
 }

@@ -9,10 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
+use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
+use super::known::{self, Role};
 use super::launch::{LaunchError, STREAM};
 use crate::model::codec::TrackKind;
 use crate::model::ids::StreamKey;
@@ -84,6 +86,8 @@ pub struct Fanout {
     audio: Door,
     /// Who hears of which branch, by the bin's name.
     branches: Mutex<HashMap<String, tokio::sync::mpsc::Sender<BranchNews>>>,
+    /// What the pipeline says, until somebody takes it.
+    messages: Mutex<Option<UnboundedReceiver<gst::Message>>>,
 }
 
 impl Fanout {
@@ -96,14 +100,16 @@ impl Fanout {
         pipeline.set_property("name", format!("stream-{}-{}", key.app, key.id));
         let video = Door::find(&pipeline, ["video", "video_pin", "video_tee"])?;
         let audio = Door::find(&pipeline, ["audio", "audio_pin", "audio_tee"])?;
-        let fanout = Self { pipeline, video, audio, branches: Mutex::default() };
+        known::add(&pipeline, key, Role::Stream);
+        let messages = Mutex::new(listen(&pipeline, key));
+        let fanout = Self { pipeline, video, audio, branches: Mutex::default(), messages };
         fanout.pipeline.set_state(gst::State::Playing)?;
         Ok(fanout)
     }
 
-    /// The pipeline's bus.
-    pub fn bus(&self) -> Option<gst::Bus> {
-        self.pipeline.bus()
+    /// The messages of the pipeline's bus, from its start; once.
+    pub fn take_messages(&self) -> Option<UnboundedReceiver<gst::Message>> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The door of a track.
@@ -219,6 +225,20 @@ impl Drop for Fanout {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Reads the bus where messages are posted: that tells a streaming thread whose it is. It must stand before the first
+/// thread begins.
+fn listen(pipeline: &gst::Pipeline, key: &StreamKey) -> Option<UnboundedReceiver<gst::Message>> {
+    let (sender, messages) = unbounded();
+    let key = key.clone();
+    pipeline.bus()?.set_sync_handler(move |_, message| {
+        known::wear_ids(&key, message);
+        // Nobody reads any more: the stream has ended.
+        let _ = sender.unbounded_send(message.clone());
+        gst::BusSyncReply::Drop
+    });
+    Some(messages)
 }
 
 fn request_and_link(tee: &gst::Element, sink: &gst::Pad) -> Result<gst::Pad, FanoutError> {

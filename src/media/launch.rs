@@ -25,6 +25,8 @@ macro_rules! launch {
 pub const STREAM: Launch = launch!("stream");
 /// One SRT endpoint.
 pub const ENDPOINT: Launch = launch!("endpoint");
+/// One SRT endpoint that is called.
+pub const ENDPOINT_LISTENER: Launch = launch!("endpoint-listener");
 /// MPEG-TS from an SRT publisher.
 pub const INGEST_TS: Launch = launch!("ingest-ts");
 /// Fragmented MP4 of an HLS source.
@@ -89,6 +91,19 @@ pub fn parse(codec: Codec) -> Launch {
         Codec::Ac3 => 4,
         Codec::Opus => 5,
     }]
+}
+
+const LEVEL: [Launch; 4] = [launch!("level-aac"), launch!("level-mpeg"), launch!("level-ac3"), launch!("level-opus")];
+
+/// The level meter of a codec: `appsrc name=audio ! … ! level name=level ! fakesink`; `None` for pictures.
+pub fn level(codec: Codec) -> Option<Launch> {
+    match codec {
+        Codec::H264 | Codec::H265 => None,
+        Codec::Aac => Some(LEVEL[0]),
+        Codec::Mpeg => Some(LEVEL[1]),
+        Codec::Ac3 => Some(LEVEL[2]),
+        Codec::Opus => Some(LEVEL[3]),
+    }
 }
 
 /// The depayloader of what RTP caps call `encoding-name`: `… name=depay`. `None`: GStreamer has none.
@@ -180,6 +195,7 @@ mod tests {
         for (launch, elements) in [
             (STREAM, &["video", "video_pin", "video_tee", "audio", "audio_pin", "audio_tee"][..]),
             (ENDPOINT, &["mux", "sink"]),
+            (ENDPOINT_LISTENER, &["mux", "sink"]),
             (INGEST_TS, &["ts", "demux"]),
             (INGEST_MP4, &["mp4", "demux"]),
             (INGEST_WEBRTC, &["peer"]),
@@ -191,6 +207,12 @@ mod tests {
         ] {
             let pipeline = launch.pipeline().expect(launch.name);
             for name in elements {
+                launch.element::<gst::Element>(&pipeline, name).expect("named in the file");
+            }
+        }
+        for launch in LEVEL {
+            let pipeline = launch.pipeline().expect(launch.name);
+            for name in ["audio", "level"] {
                 launch.element::<gst::Element>(&pipeline, name).expect("named in the file");
             }
         }
@@ -216,12 +238,13 @@ mod tests {
     fn every_file_of_the_directory_is_loaded() {
         let depay = DEPAY.map(|(_, launch)| launch);
         let pull = [PULL_SRT, PULL_UDP, PULL_RTMP, PULL_RTSP, PULL_TEST];
-        let all = [STREAM, ENDPOINT, INGEST_TS, INGEST_MP4, INGEST_WEBRTC]
+        let all = [STREAM, ENDPOINT, ENDPOINT_LISTENER, INGEST_TS, INGEST_MP4, INGEST_WEBRTC]
             .into_iter()
             .chain(pull)
             .chain(PARSE)
             .chain(depay)
-            .chain(TRANSCODE);
+            .chain(TRANSCODE)
+            .chain(LEVEL);
         let known: Vec<_> = all.map(|launch| launch.name.to_owned()).collect();
         for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines")).expect("directory") {
             let name = entry.expect("entry").file_name().into_string().expect("ASCII");

@@ -15,7 +15,7 @@ pub struct Stuck {
     pub deadline_ms: u128,
 }
 
-/// Runs `work` on the blocking pool and waits for it, at most `deadline`.
+/// Runs `work` on the blocking pool, in the caller's span, and waits for it, at most `deadline`.
 ///
 /// # Errors
 /// [`Stuck`] when the deadline passes or `work` panicked; logged here once, as an error.
@@ -25,7 +25,9 @@ pub async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Stuck> {
     let stuck = Stuck { what, deadline_ms: deadline.as_millis() };
-    match tokio::time::timeout(deadline, tokio::task::spawn_blocking(work)).await {
+    let span = tracing::Span::current();
+    let work = tokio::task::spawn_blocking(move || span.in_scope(work));
+    match tokio::time::timeout(deadline, work).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {
             tracing::error!(what, %error, "a blocking call panicked");

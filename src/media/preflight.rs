@@ -25,6 +25,12 @@ impl fmt::Display for Missing {
     }
 }
 
+/// The version of GStreamer that runs: `1.22.0`.
+pub fn gstreamer_version() -> String {
+    let (major, minor, micro, _) = gst::version();
+    format!("{major}.{minor}.{micro}")
+}
+
 const CORE: &str = "libgstreamer1.0-0";
 const BASE: &str = "gstreamer1.0-plugins-base";
 const GOOD: &str = "gstreamer1.0-plugins-good";
@@ -33,7 +39,7 @@ const NICE: &str = "gstreamer1.0-nice";
 const UGLY: &str = "gstreamer1.0-plugins-ugly";
 
 /// Element, plugin and Debian 12's package, as `gst-inspect-1.0` and `dpkg -S` name them.
-const REQUIRED: [(&str, &str, &str); 54] = [
+const REQUIRED: [(&str, &str, &str); 59] = [
     ("capsfilter", "coreelements", CORE),
     ("tee", "coreelements", CORE),
     ("queue", "coreelements", CORE),
@@ -89,6 +95,12 @@ const REQUIRED: [(&str, &str, &str); 54] = [
     ("capssetter", "debug", GOOD),
     ("voaacenc", "voaacenc", BAD),
     ("x264enc", "x264", UGLY),
+    // For the level of the sound.
+    ("faad", "faad", BAD),
+    ("mpg123audiodec", "mpg123", GOOD),
+    ("a52dec", "a52dec", UGLY),
+    ("level", "level", GOOD),
+    ("fakesink", "coreelements", CORE),
 ];
 
 /// Every required element that cannot be made on this machine; empty when all is well. Needs `gst::init`.

@@ -1,0 +1,227 @@
+//! What one caller gets of the stream: from its first key frame on everything, except what it is too slow for.
+//!
+//! Pure: it is told what a datagram holds and whether the caller keeps up, and says what to send. The hard thing is that
+//! all callers share one muxer: to one that has missed something the packets' numbers would jump, and its decoder would
+//! call that damage. So they are shifted for it, and what it gets is numbered without a hole, as from a muxer of its own.
+
+use super::packets::{Marks, Numbers, PACKET_LEN, pid};
+
+/// Where a caller is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It has had nothing yet.
+    Waiting,
+    /// It gets everything.
+    Flowing,
+    /// It was too slow; `last` are the numbers of what it got last.
+    Skipping {
+        /// As it saw them.
+        last: Numbers,
+    },
+}
+
+/// What of a datagram is for a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Nothing.
+    Nothing,
+    /// All of it.
+    Whole,
+    /// What is before this byte: there its pause begins.
+    Head(usize),
+    /// The tables, and what is from this byte on: there it begins.
+    Tail(usize),
+}
+
+/// One caller's course.
+#[derive(Debug)]
+pub(super) struct Course {
+    place: Place,
+    /// What is added to the packets' numbers.
+    shift: Numbers,
+    dropped_gops: u64,
+}
+
+impl Course {
+    pub(super) fn new() -> Self {
+        Self { place: Place::Waiting, shift: Numbers::default(), dropped_gops: 0 }
+    }
+
+    /// GOPs of which it missed something.
+    pub(super) fn dropped_gops(&self) -> u64 {
+        self.dropped_gops
+    }
+
+    pub(super) fn is_skipping(&self) -> bool {
+        matches!(self.place, Place::Skipping { .. })
+    }
+
+    /// Whether a key frame would be of use: it waits for its first one, or has caught up (`drained`).
+    pub(super) fn wants_key_frame(&self, drained: bool) -> bool {
+        self.place == Place::Waiting || (self.is_skipping() && drained)
+    }
+
+    /// What to send of a datagram. `lagging`: what it has been sent before piles up; `drained`: nothing does.
+    /// `tables` belong in front of [`Marks::start`].
+    pub(super) fn next(&mut self, marks: &Marks, tables: &[u8], lagging: bool, drained: bool) -> Part {
+        match (self.place, marks.start, marks.unit) {
+            (Place::Flowing, _, Some(unit)) if lagging => {
+                self.skip(unit.numbers);
+                Part::Head(unit.at)
+            }
+            (Place::Flowing, ..) => Part::Whole,
+            (Place::Waiting, Some(start), _) => {
+                self.place = Place::Flowing;
+                Part::Tail(start.at)
+            }
+            (Place::Skipping { last }, Some(start), _) if drained => {
+                self.shift = Numbers::default();
+                for (pid, last) in last.iter() {
+                    let Some(number) = start.numbers.get(pid) else { continue };
+                    // The tables go out once more.
+                    let again = tables.chunks_exact(PACKET_LEN).filter(|table| self::pid(table) == pid).count();
+                    let again = u8::try_from(again & 0x0f).unwrap_or(0);
+                    self.shift.set(pid, last.wrapping_add(again).wrapping_sub(number));
+                }
+                self.place = Place::Flowing;
+                Part::Tail(start.at)
+            }
+            _ => Part::Nothing,
+        }
+    }
+
+    /// A datagram could not be sent: the caller's send buffer is full.
+    pub(super) fn full(&mut self, marks: &Marks) {
+        if self.place == Place::Flowing {
+            self.skip(marks.before);
+        }
+    }
+
+    fn skip(&mut self, numbers: Numbers) {
+        let mut last = Numbers::default();
+        for (pid, number) in numbers.iter() {
+            last.set(pid, number.wrapping_add(self.shift.get(pid).unwrap_or(0)));
+        }
+        self.place = Place::Skipping { last };
+        self.dropped_gops += 1;
+    }
+
+    /// Whether packets must be numbered anew for this caller.
+    pub(super) fn is_shifted(&self) -> bool {
+        self.shift.iter().any(|(_, shift)| shift != 0)
+    }
+
+    /// Numbers packets anew.
+    pub(super) fn shift(&self, packets: &mut [u8]) {
+        for packet in packets.chunks_exact_mut(PACKET_LEN) {
+            if let Some(shift) = self.shift.get(pid(packet)) {
+                packet[3] = (packet[3] & 0xf0) | (packet[3].wrapping_add(shift) & 0x0f);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::super::packets::Scanner;
+    use super::super::packets::tests::{AUDIO, PMT, VIDEO, packet};
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A muxer: each GOP is tables, a key frame of two packets, sound, and three pictures.
+    fn stream(gops: usize) -> Vec<u8> {
+        let mut numbers: HashMap<u16, u8> = HashMap::new();
+        let mut out = Vec::new();
+        let mut write = |pid: u16, begins: bool, key: bool| {
+            let number = numbers.entry(pid).or_insert(15);
+            *number = (*number + 1) & 0x0f;
+            out.extend_from_slice(&packet(pid, begins, key, *number));
+        };
+        for _ in 0..gops {
+            write(0, true, false);
+            write(PMT, true, false);
+            write(VIDEO, true, true);
+            write(VIDEO, false, false);
+            for _ in 0..3 {
+                write(AUDIO, true, false);
+                write(VIDEO, true, false);
+                write(VIDEO, false, false);
+            }
+        }
+        out
+    }
+
+    /// What a caller that keeps up or not, as `keeps_up` says datagram by datagram, gets.
+    fn get(stream: &[u8], packets: usize, join_at: usize, mut keeps_up: impl FnMut() -> (bool, bool, bool)) -> Vec<u8> {
+        let (mut scanner, mut course, mut got) = (Scanner::default(), Course::new(), Vec::new());
+        scanner.set_video(true);
+        for (index, datagram) in stream.chunks(packets * PACKET_LEN).enumerate() {
+            let marks = scanner.scan(datagram);
+            if index < join_at {
+                continue;
+            }
+            let (lagging, drained, full) = keeps_up();
+            let part = course.next(&marks, scanner.tables(), lagging, drained);
+            if full && part == Part::Whole {
+                course.full(&marks);
+                continue;
+            }
+            let mut send = match part {
+                Part::Nothing => Vec::new(),
+                Part::Whole => datagram.to_vec(),
+                Part::Head(at) => datagram[..at].to_vec(),
+                Part::Tail(at) => [scanner.tables(), &datagram[at..]].concat(),
+            };
+            course.shift(&mut send);
+            got.extend(send);
+        }
+        got
+    }
+
+    /// No number is left out, and what comes first is a table.
+    fn assert_whole(got: &[u8]) {
+        let mut numbers: HashMap<u16, u8> = HashMap::new();
+        for (index, packet) in got.chunks(PACKET_LEN).enumerate() {
+            let (pid, number) = (pid(packet), packet[3] & 0x0f);
+            if let Some(last) = numbers.insert(pid, number) {
+                assert_eq!(number, (last + 1) & 0x0f, "packet {index} of PID {pid}");
+            }
+        }
+        if !got.is_empty() {
+            assert_eq!((pid(got), pid(&got[PACKET_LEN..]), pid(&got[2 * PACKET_LEN..])), (0, PMT, VIDEO));
+            assert_eq!(got[2 * PACKET_LEN + 5] & 0x40, 0x40, "a key frame");
+        }
+    }
+
+    #[test]
+    fn a_late_caller_begins_at_the_next_key_frame_and_then_gets_all() {
+        let stream = stream(20);
+        for packets in 1..=7 {
+            for join_at in 0..13 {
+                let got = get(&stream, packets, join_at, || (false, true, false));
+                assert_whole(&got);
+                // It waits for a GOP (13 packets) at most, and gets the tables in front.
+                let missed = (join_at * packets + 13) * PACKET_LEN;
+                assert!(got.len() >= stream.len() - missed, "{packets} {join_at}: {}", got.len());
+                assert!(stream.ends_with(&got[got.len() / 2..]));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_caller_misses_it_sees_no_hole(
+            steps in prop::collection::vec((0..8_u8, any::<bool>(), 0..8_u8), 200),
+            packets in 1..8_usize,
+        ) {
+            let mut steps = steps.into_iter().cycle();
+            let got = get(&stream(50), packets, 0, || {
+                let (lagging, drained, full) = steps.next().expect("endless");
+                (lagging == 0, drained, full == 0)
+            });
+            assert_whole(&got);
+        }
+    }
+}
