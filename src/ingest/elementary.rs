@@ -12,6 +12,7 @@ use gstreamer_app as gst_app;
 
 use super::IngestError;
 use super::track::{Door, Track};
+use crate::media::known::{self, Role};
 use crate::model::codec::{Codec, TrackKind};
 use crate::model::ids::StreamKey;
 use crate::stream::Input;
@@ -146,6 +147,7 @@ impl<D: Door> ElementaryIngest<D> {
     /// The pipeline refuses to play.
     pub(super) fn start(key: &StreamKey, input: D) -> Result<Self, IngestError> {
         let pipeline = gst::Pipeline::with_name(&format!("ingest-{}-{}", key.app, key.id));
+        known::add_with_threads(&pipeline, key, Role::Ingest);
         pipeline.set_state(gst::State::Playing)?;
         Ok(Self { pipeline, input, ways: Mutex::default() })
     }

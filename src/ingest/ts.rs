@@ -12,6 +12,7 @@ use gstreamer_app as gst_app;
 use crate::ingest::IngestError;
 use crate::ingest::track::{Door, Track};
 use crate::media::caps::codec_of;
+use crate::media::known::{self, Role};
 use crate::media::launch::{INGEST_MP4, INGEST_TS, Launch};
 use crate::model::ids::StreamKey;
 
@@ -39,6 +40,7 @@ impl TsIngest {
     fn start_as(text: Launch, key: &StreamKey, input: &(impl Door + Sync)) -> Result<Self, IngestError> {
         let pipeline = text.pipeline()?;
         pipeline.set_property("name", format!("ingest-{}-{}", key.app, key.id));
+        known::add_with_threads(&pipeline, key, Role::Ingest);
         let source: gst_app::AppSrc = text.element(&pipeline, if text == INGEST_MP4 { "mp4" } else { "ts" })?;
         let demux: gst::Element = text.element(&pipeline, "demux")?;
         let tracks = Tracks::default();

@@ -16,8 +16,9 @@ use tokio::sync::watch;
 use super::intake::{Shared, State};
 use crate::media::caps;
 use crate::media::gate::WISH_PAUSE;
-use crate::model::broadcast::TrackInfo;
 use crate::model::codec::TrackKind;
+use crate::model::ingest::IngestStatistics;
+use crate::model::track::TrackInfo;
 
 /// Running time of the first unit: room for units that come after it and are older.
 const HEADROOM: Duration = Duration::from_secs(10);
@@ -94,12 +95,22 @@ impl Input {
         track.codec = caps::codec_of(new);
         track.caps = Some(new.clone());
         self.shared.fanout.source(kind).set_caps(Some(new));
+        if kind == TrackKind::Audio {
+            self.shared.sound.send_replace(Some(new.clone()));
+        }
     }
 
     /// Says what a track is made out of; `None` when the publisher sends it as it is.
     pub fn set_transcoded(&self, kind: TrackKind, from: Option<&'static str>) {
         if let Some(mut state) = self.shared.leased(self.lease) {
             state.tracks[kind.index()].source.transcoded_from = from;
+        }
+    }
+
+    /// Says how the publisher's data comes in; shown until the publication ends.
+    pub fn report(&self, statistics: IngestStatistics) {
+        if let Some(mut state) = self.shared.leased(self.lease) {
+            state.ingest = Some(statistics);
         }
     }
 
@@ -113,7 +124,7 @@ impl Input {
         if !state.tracks[kind.index()].source.formatted {
             return;
         }
-        state.tracks[kind.index()].source.count(buffer.size() as u64, now);
+        state.tracks[kind.index()].source.received(buffer.size() as u64, now);
         if !self.may_pass(state, kind, &buffer, now) {
             self.shared.publish_begun(state, now);
             return;
@@ -132,6 +143,13 @@ impl Input {
             } else {
                 buffer.unset_flags(gst::BufferFlags::DISCONT);
             }
+        }
+        let key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+        let source = &mut state.tracks[kind.index()].source;
+        source.meter.passed(placed.dts_ns, key, now);
+        source.disordered_units += u64::from(placed.moved);
+        if let Some(level) = state.level.as_mut().filter(|_| kind == TrackKind::Audio) {
+            level.take(&buffer);
         }
         self.fill_silence(state, kind, placed.dts_ns, now);
         state.tracks[kind.index()].passed = Some(now);

@@ -13,15 +13,18 @@ use gstreamer::prelude::*;
 use tokio::sync::watch;
 
 use super::input::{Input, SETTLE_MAX};
+use super::level::LevelFeed;
+use super::meter::TrackMeter;
 use super::timeline::Timeline;
 use crate::media::caps;
 use crate::media::fanout::Fanout;
 use crate::media::key_frames::KeyFrameWish;
-use crate::model::broadcast::TrackInfo;
 use crate::model::codec::{Begun, Codec, TrackKind};
+use crate::model::ingest::IngestStatistics;
+use crate::model::track::{TrackInfo, TrackStatistics};
 
-/// Span over which bit rates are averaged.
-const RATE_SPAN: Duration = Duration::from_secs(2);
+/// Full seconds over which the bit rate of a track is averaged.
+const RATE_SECONDS: u64 = 2;
 
 /// When nothing at all has come for this long, the muxers are let drain: longer than any source's rhythm, well
 /// below the time after which an endpoint that holds media counts as stalled.
@@ -40,9 +43,9 @@ pub(super) struct Source {
     /// Drop until the next key frame: at the begin, and after an overflow.
     pub(super) wants_key: bool,
     pub(super) dropped_units: u64,
-    bytes: u64,
-    /// Bytes at the start of the running rate span, that moment, and the last span's rate.
-    rate: (u64, Duration, u64),
+    /// Units that the time line moved behind the one before.
+    pub(super) disordered_units: u64,
+    pub(super) meter: TrackMeter,
 }
 
 /// One track as it runs.
@@ -75,6 +78,10 @@ pub(super) struct State {
     pub(super) newest_ns: Option<u64>,
     /// The muxers have been told that nothing follows for now.
     pub(super) drained: bool,
+    /// How the running publication's data comes in, as far as its ingest tells.
+    pub(super) ingest: Option<IngestStatistics>,
+    /// Where sound is measured, while it is.
+    pub(super) level: Option<LevelFeed>,
 }
 
 impl State {
@@ -89,6 +96,8 @@ impl State {
             wished: None,
             newest_ns: None,
             drained: true,
+            ingest: None,
+            level: None,
         }
     }
 }
@@ -101,6 +110,8 @@ pub(super) struct Shared {
     state: Mutex<State>,
     begun: watch::Sender<Begun>,
     pub(super) key_frames: KeyFrameWish,
+    /// The format of the sound.
+    pub(super) sound: watch::Sender<Option<gst::Caps>>,
 }
 
 impl Shared {
@@ -138,27 +149,43 @@ impl Shared {
 
     /// The tracks that have begun, as they run now.
     pub(super) fn tracks(&self) -> Vec<TrackInfo> {
-        let now = self.now();
-        self.state()
-            .tracks
-            .iter()
-            .filter(|track| track.source.last_arrival.is_some())
-            .filter_map(|track| {
+        let (state, now) = (self.state(), self.now());
+        TrackKind::ALL
+            .into_iter()
+            .map(|kind| (kind, &state.tracks[kind.index()]))
+            .filter(|(_, track)| track.source.last_arrival.is_some())
+            .filter_map(|(kind, track)| {
                 let caps = track.caps.as_ref()?;
                 Some(TrackInfo {
                     codec: track.codec?,
                     size: caps::picture_size(caps),
                     audio: caps::audio_format(caps),
-                    bitrate_bps: track.source.bitrate_bps(now),
+                    bitrate_bps: track.source.meter.rate_bps(RATE_SECONDS, now),
                     transcoded_from: track.source.transcoded_from,
+                    statistics: self.statistics(&state, kind, now),
                 })
             })
             .collect()
     }
 
+    fn statistics(&self, state: &State, kind: TrackKind, now: Duration) -> TrackStatistics {
+        let source = &state.tracks[kind.index()].source;
+        TrackStatistics {
+            dropped_units: source.dropped_units,
+            disordered_units: source.disordered_units,
+            levels: state
+                .level
+                .as_ref()
+                .filter(|_| kind == TrackKind::Audio)
+                .map(LevelFeed::levels)
+                .unwrap_or_default(),
+            ..source.meter.statistics(kind == TrackKind::Video, now)
+        }
+    }
+
     /// Payload bytes taken in of the publication.
     pub(super) fn received_bytes(&self) -> u64 {
-        self.state().tracks.iter().map(|track| track.source.bytes).sum()
+        self.state().tracks.iter().map(|track| track.source.meter.bytes()).sum()
     }
 
     /// Lets the muxers take up all they hold: they take up nothing of one track while the other has nothing.
@@ -197,12 +224,27 @@ impl WeakIntake {
     pub(super) fn drain_if_idle(&self) -> bool {
         self.0.upgrade().map(|shared| shared.drain_if_idle()).is_some()
     }
+
+    /// Where sound is measured from now on.
+    pub(super) fn set_level(&self, level: Option<LevelFeed>) {
+        if let Some(shared) = self.0.upgrade() {
+            let before = std::mem::replace(&mut shared.state().level, level);
+            // Behind the lock: it may hold the last reference to something of GStreamer.
+            drop(before);
+        }
+    }
 }
 
 impl Intake {
     pub(super) fn new(fanout: Arc<Fanout>) -> Self {
-        let (begun, key_frames) = (watch::Sender::new(Begun::default()), KeyFrameWish::default());
-        Self(Arc::new(Shared { fanout, epoch: Instant::now(), state: Mutex::new(State::new()), begun, key_frames }))
+        Self(Arc::new(Shared {
+            fanout,
+            epoch: Instant::now(),
+            state: Mutex::new(State::new()),
+            begun: watch::Sender::new(Begun::default()),
+            key_frames: KeyFrameWish::default(),
+            sound: watch::Sender::new(None),
+        }))
     }
 
     pub(super) fn downgrade(&self) -> WeakIntake {
@@ -235,6 +277,7 @@ impl Intake {
     fn close(&self, state: &mut State) {
         if state.open {
             state.open = false;
+            state.ingest = None;
             self.0.drain(state);
             // Nobody connects to a stream without data.
             self.0.begun.send_replace(Begun::default());
@@ -282,49 +325,27 @@ impl Intake {
     pub(super) fn received_bytes(&self) -> u64 {
         self.0.received_bytes()
     }
+
+    /// The format of the sound, whenever it changes.
+    pub(super) fn sound(&self) -> watch::Receiver<Option<gst::Caps>> {
+        self.0.sound.subscribe()
+    }
+
+    /// How often the sources' clocks have jumped.
+    pub(super) fn timestamp_jumps(&self) -> u64 {
+        self.0.state().timeline.jumps()
+    }
+
+    /// How the running publication's data comes in.
+    pub(super) fn ingest(&self) -> Option<IngestStatistics> {
+        self.0.state().ingest.clone()
+    }
 }
 
 impl Source {
-    pub(super) fn count(&mut self, bytes: u64, now: Duration) {
-        if self.last_arrival.replace(now).is_none() {
-            // Not since the stream's begin: it may be long ago.
-            self.rate = (0, now, 0);
-        }
-        self.bytes += bytes;
-        let (from_bytes, since, _) = self.rate;
-        let span = now.saturating_sub(since);
-        if span >= RATE_SPAN {
-            self.rate = (self.bytes, now, rate_bps(self.bytes - from_bytes, span));
-        }
-    }
-
-    fn bitrate_bps(&self, now: Duration) -> u64 {
-        let (from_bytes, since, last_rate) = self.rate;
-        let span = now.saturating_sub(since);
-        // A silent track's rate falls; a fresh span's is not yet meaningful.
-        let known = span < RATE_SPAN && last_rate != 0;
-        if known { last_rate } else { rate_bps(self.bytes - from_bytes, span.max(RATE_SPAN / 4)) }
-    }
-}
-
-fn rate_bps(bytes: u64, span: Duration) -> u64 {
-    let span_ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX).max(1);
-    bytes.saturating_mul(8_000) / span_ms
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bit_rate_is_the_publications_however_old_its_stream_is() {
-        let mut source = Source::default();
-        let begin = Duration::from_secs(3_600);
-        for n in 0..200 {
-            let now = begin + n * Duration::from_millis(20);
-            source.count(5_000, now);
-            let rate = source.bitrate_bps(now);
-            assert!(rate < 2_100_000 && (n < 30 || rate > 1_900_000), "unit {n}: {rate} b/s instead of 2 Mb/s");
-        }
+    /// A unit has come.
+    pub(super) fn received(&mut self, bytes: u64, now: Duration) {
+        self.last_arrival = Some(now);
+        self.meter.received(bytes, now);
     }
 }

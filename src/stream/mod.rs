@@ -5,27 +5,33 @@
 
 mod input;
 mod intake;
+mod level;
+mod meter;
 mod task;
 pub mod timeline;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::endpoint::state::RetryPolicy;
 use crate::endpoint::{EndpointContext, EndpointHandle, StreamLink};
 use crate::media::fanout::{Fanout, FanoutError};
 use crate::media::off_thread::{Stuck, off_thread};
-use crate::model::broadcast::TrackInfo;
+use crate::model::codec::Begun;
 use crate::model::destination::Destinations;
 use crate::model::endpoint::EndpointRecord;
 use crate::model::ids::{AppName, EndpointId, StreamKey};
+use crate::model::ingest::IngestStatistics;
 use crate::model::srt_url::SrtUrl;
+use crate::model::track::TrackInfo;
 use crate::srt::{PortPool, SrtError};
 
-pub use crate::endpoint::EndpointSnapshot;
+pub use crate::endpoint::preflight;
 pub use crate::endpoint::resolve::OwnServer;
+pub use crate::endpoint::{Board, EndpointSnapshot};
 use intake::Intake;
 
 pub use input::{AccessUnit, Input, SETTLE_MAX};
@@ -51,11 +57,13 @@ pub enum StreamError {
 #[derive(Debug)]
 pub struct StreamContext {
     endpoint: Arc<EndpointContext>,
+    /// Whether sound is decoded to measure its level.
+    audio_level: bool,
 }
 
 impl StreamContext {
     /// Binds `udp_ports` shared local UDP ports (0: one per core). `default_app` is the application of a
-    /// stream id without one.
+    /// stream id without one; an endpoint without acknowledgements for a `delivery_window` is stalled.
     ///
     /// # Errors
     /// No UDP port could be bound.
@@ -63,12 +71,22 @@ impl StreamContext {
         udp_ports: usize,
         default_app: AppName,
         retry: RetryPolicy,
+        delivery_window: Duration,
         destinations: Destinations,
     ) -> Result<Self, SrtError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let ports = PortPool::bind(if udp_ports == 0 { cores } else { udp_ports })?;
         let own = OwnServer { srt: OnceLock::new(), default_app };
-        Ok(Self { endpoint: Arc::new(EndpointContext { ports, own, retry, destinations }) })
+        Ok(Self {
+            endpoint: Arc::new(EndpointContext { ports, own, retry, delivery_window, destinations }),
+            audio_level: true,
+        })
+    }
+
+    /// Whether the level of each stream's sound is measured; it is unless this says no.
+    #[must_use]
+    pub fn with_audio_level(self, audio_level: bool) -> Self {
+        Self { audio_level, ..self }
     }
 
     /// Says where this server's own SRT listener is bound, once it is; before that no endpoint is
@@ -81,6 +99,11 @@ impl StreamContext {
     /// host that must be resolved first (that is checked again at each attempt).
     pub fn own_target(&self, url: &SrtUrl) -> Option<StreamKey> {
         self.endpoint.own.literal_target(url)
+    }
+
+    /// Tests a destination for a stream, whether or not that exists; takes less than 5 s.
+    pub async fn test(&self, url: &SrtUrl, key: &StreamKey) -> preflight::Report {
+        preflight::test(url, key, &self.endpoint.own, &self.endpoint.destinations).await
     }
 
     /// Whether an endpoint of `key` at `url` would feed the stream back to itself.
@@ -97,7 +120,7 @@ pub struct StreamSpec {
     /// Cancelled by the stream when its pipeline fails; by others to end the stream.
     pub session: CancellationToken,
     /// Endpoints to connect as soon as data flows.
-    pub endpoints: Vec<EndpointRecord>,
+    pub endpoints: Vec<(EndpointRecord, Board)>,
 }
 
 /// What is seen of a live stream.
@@ -109,8 +132,10 @@ pub struct StreamSnapshot {
     pub tracks: Vec<TrackInfo>,
     /// Payload bytes taken in.
     pub received_bytes: u64,
-    /// Its endpoints, in the order they were added.
-    pub endpoints: Vec<EndpointSnapshot>,
+    /// How often the clock of a source has jumped since the stream began; its own time went on.
+    pub timestamp_jumps: u64,
+    /// How the publisher's data comes in, where its protocol tells.
+    pub ingest: Option<IngestStatistics>,
 }
 
 /// What the handles of a stream share.
@@ -146,6 +171,9 @@ pub async fn start(spec: StreamSpec, context: &Arc<StreamContext>) -> Result<Str
         session: spec.session,
     };
     tokio::spawn(watch.run(closed.clone()));
+    if context.audio_level {
+        tokio::spawn(level::run(spec.key.clone(), intake.downgrade(), intake.sound(), closed.clone()));
+    }
     let handle = StreamHandle(Arc::new(Shared {
         key: spec.key,
         context: Arc::clone(&context.endpoint),
@@ -154,8 +182,8 @@ pub async fn start(spec: StreamSpec, context: &Arc<StreamContext>) -> Result<Str
         endpoints: Mutex::default(),
         closed,
     }));
-    for record in spec.endpoints {
-        handle.add_endpoint(record);
+    for (record, board) in spec.endpoints {
+        handle.add_endpoint(record, board);
     }
     Ok(handle)
 }
@@ -186,8 +214,13 @@ impl StreamHandle {
         self.0.intake.has_data()
     }
 
+    /// Tells when the publication's tracks have begun.
+    pub fn begun(&self) -> watch::Receiver<Begun> {
+        self.0.intake.begun()
+    }
+
     /// Adds an endpoint; it connects by itself once data flows. Returns at once.
-    pub fn add_endpoint(&self, record: EndpointRecord) {
+    pub fn add_endpoint(&self, record: EndpointRecord, board: Board) {
         let link = StreamLink {
             key: self.0.key.clone(),
             fanout: Arc::clone(&self.0.fanout),
@@ -195,8 +228,15 @@ impl StreamHandle {
             key_frames: self.0.intake.key_frames(),
         };
         let id = record.id.clone();
-        let handle = EndpointHandle::spawn(record, link, Arc::clone(&self.0.context));
+        let handle = EndpointHandle::spawn(record, board, link, Arc::clone(&self.0.context));
         self.endpoints().push((id, handle));
+    }
+
+    /// Ends an endpoint's wait for its next attempt; `false` when there is none of that id.
+    pub fn retry_endpoint(&self, id: &EndpointId) -> bool {
+        let endpoints = self.endpoints();
+        let found = endpoints.iter().find(|(other, _)| other == id);
+        found.inspect(|(_, endpoint)| endpoint.retry_now()).is_some()
     }
 
     /// Removes an endpoint and waits until its branch is out; `false` when there is none of that id.
@@ -210,13 +250,20 @@ impl StreamHandle {
         true
     }
 
-    /// What is seen of it now.
+    /// What is seen of its endpoints, in the order they were added.
+    #[cfg(test)]
+    fn endpoint_snapshots(&self) -> Vec<EndpointSnapshot> {
+        self.endpoints().iter().map(|(_, endpoint)| endpoint.snapshot()).collect()
+    }
+
+    /// What is seen of it now. Its endpoints are seen on their boards.
     pub fn snapshot(&self) -> StreamSnapshot {
         StreamSnapshot {
             live: self.0.intake.is_live(),
             tracks: self.0.intake.tracks(),
             received_bytes: self.0.intake.received_bytes(),
-            endpoints: self.endpoints().iter().map(|(_, endpoint)| endpoint.snapshot()).collect(),
+            timestamp_jumps: self.0.intake.timestamp_jumps(),
+            ingest: self.0.intake.ingest(),
         }
     }
 

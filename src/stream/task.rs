@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::intake::WeakIntake;
 use crate::media::bus::{BusEvent, classify};
@@ -28,8 +29,12 @@ pub(super) struct Watch {
 impl Watch {
     /// Runs until the stream is closed or its pipeline failed.
     pub(super) async fn run(self, closed: CancellationToken) {
-        let Some(bus) = self.fanout.upgrade().and_then(|fanout| fanout.bus()) else { return };
-        let mut messages = bus.stream();
+        let span = tracing::error_span!("stream", stream = %self.key);
+        self.read(closed).instrument(span).await;
+    }
+
+    async fn read(self, closed: CancellationToken) {
+        let Some(mut messages) = self.fanout.upgrade().and_then(|fanout| fanout.take_messages()) else { return };
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -49,13 +54,13 @@ impl Watch {
             match event {
                 BusEvent::Error { branch, text } => {
                     if !fanout.report(&branch, text.clone()) && !branch.starts_with("endpoint-") {
-                        tracing::error!(stream = %self.key, element = branch, error = text, "the stream's pipeline failed");
+                        tracing::error!(element = branch, error = text, "the stream's pipeline failed");
                         self.session.cancel();
                         return;
                     }
                 }
                 BusEvent::Warning { branch, text } => {
-                    tracing::debug!(stream = %self.key, element = branch, warning = text, "pipeline");
+                    tracing::debug!(element = branch, warning = text, "pipeline");
                 }
                 // Every sink is sync=false: nothing to redistribute, and nobody waits for the end by the bus.
                 BusEvent::Latency | BusEvent::Eos => {}

@@ -12,8 +12,10 @@ use gstreamer_app as gst_app;
 
 mod hand_over;
 mod key_frames;
+mod refused;
 
 use super::*;
+use crate::events::EventBus;
 use crate::model::codec::TrackKind;
 use crate::model::endpoint::EndpointStatus;
 use crate::srt::{Listener, Recv};
@@ -106,13 +108,22 @@ fn receiver_at(address: SocketAddr) -> (SocketAddr, mpsc::Receiver<Vec<u8>>) {
 }
 
 fn record(address: SocketAddr) -> EndpointRecord {
-    EndpointRecord { id: EndpointId::generate(), url: format!("srt://{address}").parse().expect("URL") }
+    EndpointRecord::new(EndpointId::generate(), format!("srt://{address}").parse().expect("URL"))
+}
+
+/// Adds an endpoint with a board of its own.
+fn add(stream: &StreamHandle, record: EndpointRecord) {
+    let board = Board::new(stream.0.key.clone(), record.id.clone(), EventBus::default());
+    stream.add_endpoint(record, board);
 }
 
 fn context() -> Arc<StreamContext> {
     gst::init().expect("GStreamer");
     let retry = RetryPolicy { min: Duration::from_millis(100), max: Duration::from_secs(1) };
-    Arc::new(StreamContext::new(1, "live".parse().expect("name"), retry, Destinations::default()).expect("UDP port"))
+    Arc::new(
+        StreamContext::new(1, "live".parse().expect("name"), retry, Duration::from_secs(3), Destinations::default())
+            .expect("UDP port"),
+    )
 }
 
 async fn stream(context: &Arc<StreamContext>) -> StreamHandle {
@@ -161,7 +172,7 @@ async fn an_endpoint_gets_tables_and_a_key_frame_first_and_both_tracks() {
     let stream = stream(&context).await;
     let source = Source::start(&publish(&stream));
     let (address, messages) = receiver();
-    stream.add_endpoint(record(address));
+    add(&stream, record(address));
 
     let packets = tokio::task::spawn_blocking(move || collect(&messages, |packets| packets.len() > 700))
         .await
@@ -181,7 +192,7 @@ async fn an_endpoint_gets_tables_and_a_key_frame_first_and_both_tracks() {
     let snapshot = stream.snapshot();
     assert!(snapshot.live && snapshot.received_bytes > 0);
     assert_eq!(snapshot.tracks.len(), 2);
-    assert_eq!(snapshot.endpoints[0].status, EndpointStatus::Broadcasting, "{snapshot:?}");
+    assert_eq!(stream.endpoint_snapshots()[0].status(), EndpointStatus::Broadcasting, "{snapshot:?}");
     drop(source);
     stream.close().await;
 }
@@ -192,7 +203,7 @@ async fn endpoints_that_fail_come_and_go_leave_the_others_untouched() {
     let stream = stream(&context).await;
     let _source = Source::start(&publish(&stream));
     let (address, messages) = receiver();
-    stream.add_endpoint(record(address));
+    add(&stream, record(address));
     // A UDP port that nobody answers at.
     let dead = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("port");
     let dead_address = dead.local_addr().expect("bound");
@@ -202,11 +213,11 @@ async fn endpoints_that_fail_come_and_go_leave_the_others_untouched() {
     while !collected.is_finished() {
         let record = record(dead_address);
         let id = record.id.clone();
-        stream.add_endpoint(record);
+        add(&stream, record);
         let (address, others) = receiver();
         let other = self::record(address);
         let other_id = other.id.clone();
-        stream.add_endpoint(other);
+        add(&stream, other);
         tokio::task::spawn_blocking(move || others.recv_timeout(WAIT)).await.expect("joined").expect("data");
         assert!(stream.remove_endpoint(&id).await);
         assert!(stream.remove_endpoint(&other_id).await);
@@ -216,7 +227,7 @@ async fn endpoints_that_fail_come_and_go_leave_the_others_untouched() {
     let packets = collected.await.expect("collected");
     assert!(packets.len() > count && rounds > 1);
     assert_eq!(continuity_errors(&packets), 0);
-    assert_eq!(stream.snapshot().endpoints.len(), 1);
+    assert_eq!(stream.endpoint_snapshots().len(), 1);
     stream.close().await;
 }
 
@@ -227,12 +238,12 @@ async fn a_dead_endpoint_says_why_and_is_tried_again() {
     let _source = Source::start(&publish(&stream));
     let dead = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("port");
     let url = format!("srt://{}?connect_timeout=300", dead.local_addr().expect("bound"));
-    stream.add_endpoint(EndpointRecord { id: EndpointId::generate(), url: url.parse().expect("URL") });
+    add(&stream, EndpointRecord::new(EndpointId::generate(), url.parse().expect("URL")));
     let begin = Instant::now();
     loop {
-        let endpoint = stream.snapshot().endpoints.remove(0);
+        let endpoint = stream.endpoint_snapshots().remove(0);
         if endpoint.attempt >= 3 {
-            assert!(endpoint.last_error.is_some_and(|error| !error.is_empty()));
+            assert!(endpoint.failure.is_some_and(|failure| !failure.text.is_empty()));
             break;
         }
         assert!(begin.elapsed() < WAIT, "{endpoint:?}");
@@ -249,9 +260,9 @@ async fn a_serialized_query_is_not_held_by_an_endpoint_that_takes_nothing() {
     // Nobody answers here, and for long: its muxer is stuck in srtsink with units behind.
     let dead = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("port");
     let url = format!("srt://{}?connect_timeout=60000", dead.local_addr().expect("bound"));
-    stream.add_endpoint(EndpointRecord { id: EndpointId::generate(), url: url.parse().expect("URL") });
+    add(&stream, EndpointRecord::new(EndpointId::generate(), url.parse().expect("URL")));
     let begin = Instant::now();
-    while stream.snapshot().endpoints[0].gate.dropped_units == 0 {
+    while stream.endpoint_snapshots()[0].statistics.gate.dropped_units == 0 {
         assert!(begin.elapsed() < WAIT, "its gate never closed");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -54,6 +54,8 @@ pub struct Placed {
     pub jumped: bool,
     /// The first unit of its track from another source.
     pub handed_over: bool,
+    /// Its own time was not behind that of the unit before it on the same clock.
+    pub moved: bool,
 }
 
 /// One of the source's clocks: running time minus source time.
@@ -133,6 +135,7 @@ impl Timeline {
         let due_ns = arrived_ns.saturating_add(self.lead_ns);
         let earliest_ns = if self.follows_arrival { due_ns.saturating_sub(ns(DEVIATION_MAX)) } else { 0 };
         let mut placed_ns = dts_ns.saturating_add(clock.offset_ns).max(earliest_ns).max(0);
+        let mut moved = false;
         if let Some(last) = last.or(self.past[track]) {
             let deficit = last.placed_ns.saturating_add(STEP_MIN_NS).saturating_sub(placed_ns);
             if deficit > 0 {
@@ -140,6 +143,8 @@ impl Timeline {
                     // The track's first unit on this clock lands before its own past: the whole clock
                     // moves, so that both tracks keep their distance.
                     clock.offset_ns = clock.offset_ns.saturating_add(deficit);
+                } else {
+                    moved = true;
                 }
                 placed_ns = placed_ns.saturating_add(deficit);
             }
@@ -154,6 +159,7 @@ impl Timeline {
             pts_ns: shown_ns.unsigned_abs(),
             jumped: last.is_some_and(|last| last.generation != generation),
             handed_over: last.is_none() && self.past.iter().any(Option::is_some),
+            moved,
         }
     }
 

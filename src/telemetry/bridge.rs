@@ -10,11 +10,12 @@ use gstreamer::glib;
 use gstreamer::{DebugCategory, DebugLevel};
 use tracing::Level;
 
+use super::levels;
 use super::limiter::{Limiter, Verdict};
 use super::scrub::scrub;
 
 /// GStreamer's own variable for log thresholds per category (`srtobject:6,mpegtsmux:5`).
-const GST_DEBUG: &str = "GST_DEBUG";
+pub(super) const GST_DEBUG: &str = "GST_DEBUG";
 
 /// Categories whose warnings speak of the stream an operator sends in or out. All others speak from
 /// ERROR on: a warning of theirs also comes as a bus message, which is handled and logged where it belongs.
@@ -37,7 +38,9 @@ pub(super) fn install() {
     gst::log::add_log_function(move |category, level, _file, _function, _line, object, message| {
         let Some(level) = level_of(level) else { return };
         let verdict = limiter.as_ref().map_or(Verdict::Write { suppressed: 0 }, |limiter| {
-            limiter.lock().unwrap_or_else(PoisonError::into_inner).admit(category.name(), Instant::now())
+            let raised = levels::is_raised(category.name());
+            let (mut limiter, now) = (limiter.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
+            if raised { limiter.admit_raised(now) } else { limiter.admit(category.name(), now) }
         });
         let Verdict::Write { suppressed } = verdict else { return };
         let object = object.map(ToString::to_string).unwrap_or_default();
@@ -66,8 +69,9 @@ pub(super) fn install() {
 /// Sets which of GStreamer's messages are made at all, unless `GST_DEBUG` does. Call it after `gst::init`,
 /// which would reset it.
 pub fn set_gstreamer_thresholds() {
-    if gst_debug_is_set() {
-        return;
+    if let Some(wanted) = std::env::var_os(GST_DEBUG).filter(|value| !value.is_empty()) {
+        // After `gst::init` this changes nothing; after a category was raised and lowered it does.
+        return gst::log::set_threshold_from_string(&wanted.to_string_lossy(), false);
     }
     gst::log::set_default_threshold(DebugLevel::Error);
     for category in WARNING_CATEGORIES {

@@ -7,6 +7,10 @@ use std::time::{Duration, Instant};
 /// Lines of one category written per period.
 const LINES_PER_PERIOD_MAX: u32 = 20;
 
+/// Lines per period of all categories together that an operator has raised: enough to follow one element of one
+/// stream, and a log that can still be kept.
+const RAISED_LINES_PER_PERIOD_MAX: u32 = 20_000;
+
 /// The period.
 const PERIOD: Duration = Duration::from_secs(10);
 
@@ -27,6 +31,7 @@ pub(super) enum Verdict {
 #[derive(Debug, Default)]
 pub(super) struct Limiter {
     periods: HashMap<String, Period>,
+    raised: Option<Period>,
 }
 
 #[derive(Debug)]
@@ -36,6 +41,25 @@ struct Period {
     suppressed: u64,
 }
 
+impl Period {
+    fn new(now: Instant) -> Self {
+        Self { began: now, written: 0, suppressed: 0 }
+    }
+
+    fn admit(&mut self, lines_max: u32, now: Instant) -> Verdict {
+        if now.saturating_duration_since(self.began) >= PERIOD {
+            self.began = now;
+            self.written = 0;
+        }
+        if self.written >= lines_max {
+            self.suppressed += 1;
+            return Verdict::Suppress;
+        }
+        self.written += 1;
+        Verdict::Write { suppressed: std::mem::take(&mut self.suppressed) }
+    }
+}
+
 impl Limiter {
     /// Judges one line of a category at a time.
     pub(super) fn admit(&mut self, category: &str, now: Instant) -> Verdict {
@@ -43,19 +67,15 @@ impl Limiter {
         let category = if full { "" } else { category };
         // The name is copied once per category, not once per line.
         if !self.periods.contains_key(category) {
-            self.periods.insert(category.to_owned(), Period { began: now, written: 0, suppressed: 0 });
+            self.periods.insert(category.to_owned(), Period::new(now));
         }
         let Some(period) = self.periods.get_mut(category) else { return Verdict::Suppress };
-        if now.saturating_duration_since(period.began) >= PERIOD {
-            period.began = now;
-            period.written = 0;
-        }
-        if period.written >= LINES_PER_PERIOD_MAX {
-            period.suppressed += 1;
-            return Verdict::Suppress;
-        }
-        period.written += 1;
-        Verdict::Write { suppressed: std::mem::take(&mut period.suppressed) }
+        period.admit(LINES_PER_PERIOD_MAX, now)
+    }
+
+    /// Judges one line of a category that an operator has raised.
+    pub(super) fn admit_raised(&mut self, now: Instant) -> Verdict {
+        self.raised.get_or_insert_with(|| Period::new(now)).admit(RAISED_LINES_PER_PERIOD_MAX, now)
     }
 }
 
@@ -74,6 +94,14 @@ mod tests {
         let suppressed = 1000 - u64::from(LINES_PER_PERIOD_MAX);
         assert_eq!(limiter.admit("noisy", start + PERIOD), Verdict::Write { suppressed });
         assert_eq!(limiter.admit("noisy", start + PERIOD), Verdict::Write { suppressed: 0 });
+    }
+
+    #[test]
+    fn what_was_raised_comes_in_plenty_and_is_bounded_too() {
+        let (mut limiter, now) = (Limiter::default(), Instant::now());
+        let admitted = (0..100_000).filter(|_| limiter.admit_raised(now) != Verdict::Suppress).count();
+        assert_eq!(admitted, RAISED_LINES_PER_PERIOD_MAX as usize);
+        assert_eq!(limiter.admit("quiet", now), Verdict::Write { suppressed: 0 });
     }
 
     #[test]

@@ -5,7 +5,9 @@
 //! a bridge is scrubbed of secrets first.
 
 mod bridge;
+pub mod levels;
 mod limiter;
+mod lines;
 mod scrub;
 
 use std::io::IsTerminal as _;
@@ -41,18 +43,36 @@ pub fn init(log: &Log) -> Result<(), TelemetryError> {
     let filter = filter(&log.filter, bridge::gst_debug_is_set())?;
     let stderr = std::io::stderr;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    let configured = log.filter.clone();
     match log.format {
-        // A list of spans, not the innermost alone: stream and endpoint are both wanted.
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
+        LogFormat::Json => {
+            let builder = builder.json().event_format(lines::Json).with_filter_reloading();
+            let handle = builder.reload_handle();
+            levels::set_filter(move |opened| reload(&configured, opened, |filter| handle.reload(filter).is_ok()));
+            builder.try_init()
+        }
         LogFormat::Text => {
             let coloured = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-            builder.with_ansi(coloured).try_init()
+            let builder = builder.with_ansi(coloured).with_filter_reloading();
+            let handle = builder.reload_handle();
+            levels::set_filter(move |opened| reload(&configured, opened, |filter| handle.reload(filter).is_ok()));
+            builder.try_init()
         }
     }
     .map_err(TelemetryError::Twice)?;
     bridge::install();
     log_panics();
     Ok(())
+}
+
+/// Puts the configured filter in force, with all that GStreamer says let through where `opened`.
+fn reload(configured: &str, opened: bool, put: impl FnOnce(EnvFilter) -> bool) -> bool {
+    let directive = opened.then(|| format!("{GSTREAMER_TARGET}=trace").parse::<Directive>()).transpose();
+    match (filter(configured, bridge::gst_debug_is_set()), directive) {
+        (Ok(filter), Ok(None)) => put(filter),
+        (Ok(filter), Ok(Some(directive))) => put(filter.add_directive(directive)),
+        _ => false,
+    }
 }
 
 /// The configured filter. Who sets `GST_DEBUG` wants to see what it asks for: unless the filter speaks of

@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::failure::{Failure, Phase};
 use super::meter::Metered;
-use super::{Context, OwnPorts, bytes, http, picture, rtsp};
+use super::{Context, bytes, http, picture, rtsp};
 use crate::endpoint::resolve;
+use crate::http_agent::is_own;
 use crate::manager::{Publication, PublishRefusal, PublishRequest, SourceReport};
 use crate::model::broadcast::PublishType;
 use crate::model::ids::StreamKey;
@@ -104,7 +105,7 @@ impl Attempt {
 
     /// Nothing is served at this server's own ports, so nothing can be pulled.
     pub(super) fn refuse_own(&self, own: &[SocketAddr], address: SocketAddr) -> Result<(), Failure> {
-        if OwnPorts::hit(own, address) {
+        if is_own(own, address) {
             let cause = format!("{address} is this server's own port, which takes publishers and gives nothing");
             return Err(Failure::new(Phase::Resolve, cause));
         }

@@ -18,6 +18,7 @@ use crate::endpoint::resolve;
 use crate::endpoint::srt_element::{self, Destination};
 use crate::ingest::IngestError;
 use crate::media::bus::{BusEvent, classify};
+use crate::media::known::{self, Role};
 use crate::media::launch::{Launch, PULL_RTMP, PULL_SRT, PULL_UDP};
 use crate::model::source::{NetUrl, Scheme, UdpUrl};
 use crate::model::srt_url::{SrtMode, SrtUrl};
@@ -147,6 +148,7 @@ impl<'a> Source<'a> {
         let internal = |error: IngestError| Failure::new(Phase::Connect, error.to_string());
         let pipeline = text.pipeline().map_err(|error| internal(error.into()))?;
         pipeline.set_property("name", format!("pull-{}-{}", attempt.key.app, attempt.key.id));
+        known::add_with_threads(&pipeline, &attempt.key, Role::Pull);
         let element: gst::Element = text.element(&pipeline, "source").map_err(|error| internal(error.into()))?;
         let sink: gst_app::AppSink = text.element(&pipeline, "out").map_err(|error| internal(error.into()))?;
         Ok(Self { attempt, pipeline, element, sink, waits_for_ever: false, words: |_, _| None })

@@ -1,19 +1,14 @@
 //! `http://` and `https://`: MPEG-TS, FLV or HLS, told apart by what comes.
 //!
 //! Owns the requests: who may be dialled, how long may be waited, what a status means. The hard thing is an address that
-//! leads elsewhere: redirects and playlists may name any host, so every connection goes through the one resolver here,
+//! leads elsewhere: redirects and playlists may name any host, so every connection is `http_agent`'s, which vets it,
 //! and credentials go to the source's own host alone.
 
-use std::fmt;
 use std::io::{self, Read as _};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::bytes::Bytes;
 use ureq::http::{Response, StatusCode, Uri};
-use ureq::tls::{RootCerts, TlsConfig};
-use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Body};
 
 use super::attempt::{Attempt, Feed, LOOK};
@@ -22,7 +17,7 @@ use super::demux::{Content, Demux, sniff};
 use super::failure::{Failure, Phase};
 use super::pace::Pacer;
 use super::{Context, hls};
-use crate::endpoint::resolve::{self, ResolveError};
+use crate::http_agent::{self, Vetting};
 use crate::model::source::{NetUrl, Scheme};
 use crate::model::srt_url::SrtHost;
 
@@ -101,24 +96,16 @@ pub(super) struct Client<'a> {
 
 impl<'a> Client<'a> {
     fn new(attempt: &'a Attempt, url: &NetUrl) -> Result<Self, Failure> {
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::PlatformVerifier)
-            .disable_verification(!attempt.verify_tls())
-            .build();
         let (connect_max, silence_max) = (attempt.connect_max(), attempt.silence_max());
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
+        let config = http_agent::config(attempt.verify_tls())
             .max_redirects(REDIRECTS_MAX)
-            // A proxy would resolve for itself, and dial whom it likes.
-            .proxy(None)
             .timeout_connect(Some(connect_max))
             .timeout_recv_response(Some(connect_max))
             .timeout_per_read(Some(silence_max))
-            .user_agent(concat!("srt-restream/", env!("CARGO_PKG_VERSION")))
-            .tls_config(tls)
             .build();
-        let resolver = Vetted(Arc::clone(&attempt.context));
-        let agent = Agent::with_parts(config, DefaultConnector::default(), resolver);
+        let Context { destinations, own, runtime, .. } = &*attempt.context;
+        let vetting = Vetting { destinations: destinations.clone(), own: own.tcp.clone(), runtime: runtime.clone() };
+        let agent = http_agent::agent(config, vetting);
         let authorization = url.credentials.as_ref().map(|credentials| {
             let pair = format!("{}:{}", credentials.user, credentials.password.expose());
             (format!("Basic {}", base64(pair.as_bytes())), url.host.clone(), url.port)
@@ -269,39 +256,6 @@ impl Opened<'_> {
     /// All of it, as text.
     pub(super) fn text(mut self) -> Result<String, Failure> {
         self.rest_of_text(Bytes::new())
-    }
-}
-
-/// Resolves names as every pulled source's are: to addresses that may be dialled.
-struct Vetted(Arc<Context>);
-
-impl fmt::Debug for Vetted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Vetted")
-    }
-}
-
-impl Resolver for Vetted {
-    fn resolve(&self, uri: &Uri, _: &ureq::config::Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let name = uri.host().ok_or(ureq::Error::HostNotFound)?;
-        let scheme = if uri.scheme_str() == Some("https") { Scheme::Https } else { Scheme::Http };
-        let bare = name.trim_start_matches('[').trim_end_matches(']');
-        let host = bare.parse().map_or_else(|_| SrtHost::Name(name.to_owned()), SrtHost::Ip);
-        let port = uri.port_u16().unwrap_or(scheme.default_port());
-        let denied = |text: String| ureq::Error::Io(io::Error::new(io::ErrorKind::PermissionDenied, text));
-        let resolving = resolve::address_of(&host, port, &self.0.destinations);
-        let address = self.0.runtime.block_on(resolving).map_err(|error| match error {
-            error @ (ResolveError::Dns { .. } | ResolveError::DnsTimeout(_)) => {
-                ureq::Error::Io(io::Error::new(io::ErrorKind::NotFound, error.to_string()))
-            }
-            error => denied(error.to_string()),
-        })?;
-        if super::OwnPorts::hit(&self.0.own.tcp, address) {
-            return Err(denied(format!("{address} is this server's own port, which gives no stream")));
-        }
-        let mut addresses = self.empty();
-        addresses.push(address);
-        Ok(addresses)
     }
 }
 

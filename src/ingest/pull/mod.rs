@@ -30,7 +30,6 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
-use crate::endpoint::resolve::is_local;
 use crate::manager::{Manager, WantedSource};
 use crate::model::destination::Destinations;
 use crate::model::ids::StreamKey;
@@ -51,15 +50,6 @@ pub struct OwnPorts {
     pub tcp: Vec<SocketAddr>,
     /// UDP: SRT.
     pub udp: Vec<SocketAddr>,
-}
-
-impl OwnPorts {
-    /// Whether `address` is one of `ports`.
-    fn hit(ports: &[SocketAddr], address: SocketAddr) -> bool {
-        ports.iter().any(|own| {
-            own.port() == address.port() && (own.ip() == address.ip().to_canonical() || is_local(address.ip()))
-        })
-    }
 }
 
 /// A source's task.

@@ -23,7 +23,9 @@ use crate::ingest::rtp::{RtpTrack, SourceClock};
 use crate::ingest::track::Door as _;
 use crate::ingest::transcode::TranscodeLimits;
 use crate::media::bus::{BusEvent, classify};
+use crate::media::known::{self, Role};
 use crate::media::launch::PULL_RTSP;
+use crate::model::ids::StreamKey;
 use crate::model::source::{NetUrl, RtspTransport, Scheme, SourceUrl};
 use crate::model::srt_url::SrtHost;
 
@@ -61,7 +63,7 @@ pub(super) fn run(attempt: &Attempt, url: &NetUrl) -> Result<(), Failure> {
     for _ in 0..=REDIRECTS_MAX {
         let location = session(attempt, &url)?;
         url = redirected(&url, &location)?;
-        tracing::info!(stream = %attempt.key, to = ?url, "the source redirects");
+        tracing::info!(to = ?url, "the source redirects");
     }
     Err(Failure::new(Phase::Open, "the source redirects without end"))
 }
@@ -90,12 +92,13 @@ fn session(attempt: &Attempt, url: &NetUrl) -> Result<String, Failure> {
     let internal = |error: IngestError| Failure::new(Phase::Connect, error.to_string());
     let pipeline = PULL_RTSP.pipeline().map_err(|error| internal(error.into()))?;
     pipeline.set_property("name", format!("pull-{}-{}", attempt.key.app, attempt.key.id));
+    known::add(&pipeline, &attempt.key, Role::Pull);
     let source: gst::Element = PULL_RTSP.element(&pipeline, "source").map_err(|error| internal(error.into()))?;
     let host = if checked { url.host.clone() } else { SrtHost::Ip(address.ip()) };
     configure(attempt, url, &host, &source);
     let (tell, news) = channel();
     let tracks = connect(attempt, &pipeline, &source, &tell);
-    hold_redirects(&pipeline, &source, url.bare(&host), tell);
+    hold_redirects(&pipeline, &source, &attempt.key, url.bare(&host), tell);
     let pipeline = Pipeline { pipeline, tracks, news: Some(news) };
     let run = Run { attempt, pipeline: &pipeline, address, has_credentials: url.credentials.is_some() };
     if pipeline.pipeline.set_state(gst::State::Playing).is_err() {
@@ -126,10 +129,18 @@ fn configure(attempt: &Attempt, url: &NetUrl, host: &SrtHost, source: &gst::Elem
 }
 
 /// Lets `rtspsrc` connect to `location` alone: it says where it is about to connect, on the thread that does it.
-fn hold_redirects(pipeline: &gst::Pipeline, source: &gst::Element, location: String, tell: Sender<News>) {
+fn hold_redirects(
+    pipeline: &gst::Pipeline,
+    source: &gst::Element,
+    key: &StreamKey,
+    location: String,
+    tell: Sender<News>,
+) {
     let Some(bus) = pipeline.bus() else { return };
+    let key = key.clone();
     let (weak, tell, connects) = (source.downgrade(), Mutex::new(tell), AtomicU32::new(0));
     bus.set_sync_handler(move |_, message| {
+        known::wear_ids(&key, message);
         if let gst::MessageView::Progress(progress) = message.view()
             && progress.get().1 == CONNECTS
             && let Some(source) = weak.upgrade()
@@ -267,7 +278,7 @@ impl Run<'_> {
                     feed = Some(granted);
                 }
                 // The others go on; if none does, the wait for media ends with its own words.
-                Some(News::Track(why)) => tracing::warn!(stream = %self.attempt.key, why, "a track is left out"),
+                Some(News::Track(why)) => tracing::warn!(why, "a track is left out"),
                 Some(News::Redirected(location, hold)) => {
                     self.pipeline.cancel();
                     drop(hold);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::Context;
 use super::attempt::Attempt;
@@ -61,12 +62,17 @@ impl Task {
     }
 
     /// Runs until it is stopped. `before` is the task of the source that this one replaces.
-    pub(super) async fn run(mut self, before: Option<JoinHandle<()>>) {
+    pub(super) async fn run(self, before: Option<JoinHandle<()>>) {
+        let span = tracing::error_span!("pull", stream = %self.key);
+        self.go_on(before).instrument(span).await;
+    }
+
+    async fn go_on(mut self, before: Option<JoinHandle<()>>) {
         if let Some(before) = before {
             // Its publication would be in the way.
             let _ = tokio::time::timeout(BEFORE_MAX, before).await;
         }
-        tracing::info!(stream = %self.key, source = %self.wanted.source, "pulling");
+        tracing::info!(source = %self.wanted.source, "pulling");
         let mut state = State::BEGIN;
         loop {
             let failure = self.attempt(&mut state).await;
@@ -91,7 +97,7 @@ impl Task {
                 }
             });
         }
-        tracing::info!(stream = %self.key, "pulled no more");
+        tracing::info!("pulled no more");
     }
 
     fn step(&self, state: &mut State, event: Event) -> Action {
@@ -114,9 +120,10 @@ impl Task {
         };
         let _stopped = stop.clone().drop_guard();
         let (done, mut ended) = oneshot::channel();
+        let span = tracing::Span::current();
         let thread = std::thread::Builder::new().name("pull".into()).spawn(move || {
             // Nobody waits any more: it was given up.
-            let _ = done.send(attempt.run());
+            let _ = done.send(span.in_scope(|| attempt.run()));
         });
         if let Err(error) = thread {
             return Failure::new(Phase::Connect, format!("there is no thread for it: {error}"));
@@ -126,7 +133,7 @@ impl Task {
                 Some(()) = media.recv() => {
                     self.step(state, Event::Media);
                     self.failing_since = None;
-                    tracing::info!(stream = %self.key, "media comes in");
+                    tracing::info!("media comes in");
                     self.wanted.report.update(|status| {
                         status.state = SourceState::Receiving;
                         status.failure = None;
@@ -143,7 +150,7 @@ impl Task {
         match tokio::time::timeout(end_max, ended).await {
             Ok(failure) => failure.unwrap_or_else(|_| Failure::new(Phase::Receive, "internal error")),
             Err(_) => {
-                tracing::error!(stream = %self.key, limit_ms = end_max.as_millis(), "a source does not end; its thread is left behind");
+                tracing::error!(limit_ms = end_max.as_millis(), "a source does not end; its thread is left behind");
                 Failure::new(Phase::Receive, "it does not end")
             }
         }
@@ -155,9 +162,9 @@ impl Task {
         let (phase, cause, attempt) = (failure.phase.as_str(), failure.cause.clone(), state.failures());
         // The first of a row, and then ever more seldom: a camera may be away for days.
         if attempt.is_power_of_two() {
-            tracing::warn!(stream = %self.key, phase, cause, attempt, retry_in_ms = delay.as_millis(), "the source failed");
+            tracing::warn!(phase, cause, attempt, retry_in_ms = delay.as_millis(), "the source failed");
         } else {
-            tracing::debug!(stream = %self.key, phase, cause, attempt, retry_in_ms = delay.as_millis(), "the source failed");
+            tracing::debug!(phase, cause, attempt, retry_in_ms = delay.as_millis(), "the source failed");
         }
         self.wanted.report.update(|status| {
             status.state = SourceState::Waiting;

@@ -68,7 +68,8 @@ impl Gate for Service {
         };
         let publication = self.manager.publish(request).await.map_err(refusal)?;
         let (key, input) = (publication.key().clone(), publication.input());
-        let starting = spawn_blocking(move || ElementaryIngest::start(&key, input));
+        let span = tracing::Span::current();
+        let starting = spawn_blocking(move || span.in_scope(|| ElementaryIngest::start(&key, input)));
         let ingest = match timeout(Duration::from_millis(PIPELINE_MS), starting).await {
             Ok(Ok(Ok(ingest))) => ingest,
             Ok(Ok(Err(error))) => return Err(Refusal::Internal(format!("the parse pipeline: {error}"))),

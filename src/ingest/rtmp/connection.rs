@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::command::Level;
 use super::handshake::RANDOM_LEN;
@@ -129,17 +130,29 @@ pub(super) async fn run<G: Gate>(
     timing: Timing,
     shutdown: &CancellationToken,
 ) {
+    let span = tracing::error_span!("rtmp", %peer, stream = tracing::field::Empty);
+    serve(socket, peer, place, gate, timing, shutdown).instrument(span).await;
+}
+
+async fn serve<G: Gate>(
+    socket: TcpStream,
+    peer: SocketAddr,
+    place: Place,
+    gate: &G,
+    timing: Timing,
+    shutdown: &CancellationToken,
+) {
     let mut random = Box::new([0; RANDOM_LEN]);
     rand::rng().fill_bytes(random.as_mut_slice());
     let mut driver = Driver { socket, peer, session: Session::new(random), gate, shutdown };
     let mut seen = Seen::default();
     let end = driver.serve(place, timing, &mut seen).await;
-    let stream = seen.stream.as_deref().map(tracing::field::display);
     // That a publisher has come is told by who admits it.
     if seen.published {
-        tracing::info!(%peer, stream, "RTMP publisher gone: {end}");
+        tracing::info!("RTMP publisher gone: {end}");
     } else {
-        tracing::info!(%peer, stream, "RTMP connection closed: {end}");
+        let stream = seen.stream.as_deref().map(tracing::field::display);
+        tracing::info!(stream, "RTMP connection closed: {end}");
     }
     match end {
         End::PeerClosed | End::Io(_) | End::WriteTimeout | End::Protocol(_) => {}
@@ -174,6 +187,7 @@ impl<G: Gate> Driver<'_, G> {
         };
         drop(place);
         *seen = Seen { stream: Some(publication.name()), published: true };
+        tracing::Span::current().record("stream", publication.name());
         let end = self.media(&publication, timing.idle).await.unwrap_or_else(|end| end);
         // The stream ends before its publisher is told, so that it can come back at once.
         publication.close().await;
@@ -251,7 +265,7 @@ impl<G: Gate> Driver<'_, G> {
                 }
             }
             for note in translator.take_notes() {
-                tracing::warn!(peer = %self.peer, stream = %publication.name(), "{note}");
+                tracing::warn!("{note}");
             }
             if let Some(codecs) = translator.unusable(Instant::now().into_std()) {
                 return Ok(End::Unusable(codecs));

@@ -70,7 +70,7 @@ struct State {
 
 impl Connection {
     pub(super) fn new(peer: SocketAddr, tls: bool, socket: TcpStream, place: Place) -> Self {
-        let span = tracing::info_span!("rtsp", %peer, stream = tracing::field::Empty);
+        let span = tracing::error_span!("rtsp", %peer, stream = tracing::field::Empty);
         let state = State { place: Some(place), publishing: None, failure: None };
         Self { peer, tls, span, socket, closed: CancellationToken::new(), state: Mutex::new(state) }
     }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::statistics::ReceiveMeter;
 use super::{LOOK, Shared, refusal, wanted};
 use crate::ingest::ts::TsIngest;
 use crate::manager::{Publication, PublishRequest};
@@ -17,6 +18,9 @@ const PROGRAMME_MAX: Duration = Duration::from_secs(15);
 /// How often a failed demuxer is built anew within one connection, at most, and how far apart.
 const REBUILDS_MAX: u32 = 100;
 const REBUILD_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often libsrt is asked what it has counted.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
 /// Serves one publisher until it leaves or is told to.
 pub(super) fn run(incoming: Incoming, shared: &Shared, runtime: &tokio::runtime::Handle) {
@@ -46,7 +50,7 @@ pub(super) fn run(incoming: Incoming, shared: &Shared, runtime: &tokio::runtime:
             return;
         }
     };
-    let span = tracing::info_span!("srt", stream = %publication.key(), %peer);
+    let span = tracing::error_span!("srt", stream = %publication.key(), %peer);
     let _entered = span.enter();
     tracing::info!("publishing");
     let reason = serve(&incoming, shared, &publication);
@@ -70,7 +74,16 @@ fn serve(incoming: &Incoming, shared: &Shared, publication: &Publication) -> &'s
     let (mut built, mut rebuilds) = (Instant::now(), 0);
     let (mut last_data, mut first_data) = (Instant::now(), None);
     let mut buffer = [0; MESSAGE_LEN];
+    let (mut meter, mut sample_at) = (ReceiveMeter::default(), Instant::now());
     loop {
+        if Instant::now() >= sample_at {
+            sample_at = Instant::now() + SAMPLE_EVERY;
+            // Of a connection that has just ended there is nothing to say.
+            if let Ok(stats) = incoming.socket.statistics() {
+                let encryption = incoming.socket.receive_encryption();
+                input.report(meter.sample(&stats, encryption, Instant::now()));
+            }
+        }
         match incoming.socket.receive(&mut buffer) {
             Recv::Message(len) => {
                 last_data = Instant::now();

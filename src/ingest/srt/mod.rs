@@ -4,6 +4,7 @@
 //! reject code in its handshake instead of a closed connection. It must not wait for anything.
 
 mod connection;
+mod statistics;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -16,6 +16,7 @@ mod negotiated;
 mod peer;
 mod sdp;
 mod session;
+mod statistics;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -211,7 +212,7 @@ impl Admission {
         offer: &str,
         trickle: Trickle,
     ) -> Result<(String, Session, mpsc::Receiver<SessionNews>), OfferError> {
-        let span = tracing::info_span!("webrtc", stream = %self.key(), peer = %self.peer);
+        let span = tracing::error_span!("webrtc", stream = %self.key(), peer = %self.peer);
         let (offer, key, shared) = (offer.to_owned(), self.key().clone(), Arc::clone(&self.shared));
         // A task of its own: should the caller give up meanwhile, what is half built is still taken down in order.
         let establishing = session::establish(self, offer, trickle).instrument(span);

@@ -23,8 +23,10 @@ use super::depay;
 use super::gate::Gate;
 use super::media::Media;
 use super::sdp::Fingerprint;
+use super::statistics::RtpCounts;
 use crate::ingest::IngestError;
 use crate::ingest::rtp::SourceClock;
+use crate::media::known::{self, Role};
 use crate::media::launch::INGEST_WEBRTC;
 use crate::media::off_thread::off_thread;
 use crate::model::ids::StreamKey;
@@ -149,11 +151,12 @@ impl Peer {
         let media = Arc::new(media(events.clone()));
         let pipeline = INGEST_WEBRTC.pipeline()?;
         pipeline.set_property("name", format!("ingest-{}-{}", setup.key.app, setup.key.id));
+        known::add(&pipeline, &setup.key, Role::Ingest);
         let webrtc: gst::Element = INGEST_WEBRTC.element(&pipeline, "peer")?;
         webrtc.set_property("latency", setup.jitter_ms);
         let agent = agent::configure(&webrtc, &setup)?;
         let gate = Arc::new(Gate::new(setup.fingerprints, events.clone()));
-        watch_bus(&pipeline, &events);
+        watch_bus(&pipeline, &setup.key, &events);
         watch_states(&webrtc, &events);
         agent::watch_sockets(&webrtc, &agent, &events);
         watch_inside(&webrtc, &gate, media.clock());
@@ -242,6 +245,11 @@ impl Peer {
         }
     }
 
+    /// What has come by RTP.
+    pub(super) fn received(&self) -> RtpCounts {
+        RtpCounts::read(&self.webrtc)
+    }
+
     /// Passes a candidate of the peer on; it is checked already.
     pub(super) fn add_candidate(&self, candidate: &str) {
         // The one transport is the first section's.
@@ -295,9 +303,10 @@ impl Peer {
 }
 
 /// Errors become events; nothing is kept on the bus, which nobody reads.
-fn watch_bus(pipeline: &gst::Pipeline, events: &Events) {
-    let (Some(bus), events) = (pipeline.bus(), events.clone()) else { return };
+fn watch_bus(pipeline: &gst::Pipeline, key: &StreamKey, events: &Events) {
+    let (Some(bus), key, events) = (pipeline.bus(), key.clone(), events.clone()) else { return };
     bus.set_sync_handler(move |_, message| {
+        known::wear_ids(&key, message);
         if let gst::MessageView::Error(error) = message.view() {
             events.send(if depay::is_broken_picture(message) {
                 PeerEvent::KeyFrameWished

@@ -21,6 +21,7 @@ use super::feedback::KeyFramePace;
 use super::media::Media;
 use super::negotiated::Negotiated;
 use super::peer::{Peer, PeerEvent, PeerSetup};
+use super::statistics::RtpMeter;
 use super::{Admission, NEWS_LEN, OfferError, Restarted, Session, SessionNews, Trickle, answer, ice, sdp};
 use crate::config::Webrtc;
 use crate::ingest::transcode::TranscodeLimits;
@@ -43,6 +44,8 @@ const RESTART_MAX: Duration = Duration::from_secs(3);
 /// How often the clocks are looked at: until the stream is live, and then.
 const LOOK_CONNECTING: Duration = Duration::from_millis(20);
 const LOOK: Duration = Duration::from_millis(500);
+/// How often RTP's counters are read.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
 /// What a session's owner wants of its task, in this order: candidates belong to the restart before them.
 #[derive(Debug)]
@@ -178,6 +181,8 @@ pub(super) async fn establish(
         connected: false,
         restarting: None,
         live: false,
+        meter: RtpMeter::default(),
+        sample_at: Instant::now(),
     };
     tokio::spawn(task.run(peer, publication, given_back, slot).instrument(tracing::Span::current()));
     let ended = ended.drop_guard();
@@ -241,6 +246,8 @@ struct Task {
     restarting: Option<Instant>,
     /// The stream has been live, and [`SessionNews::Started`] is told.
     live: bool,
+    meter: RtpMeter,
+    sample_at: Instant,
 }
 
 impl Task {
@@ -277,6 +284,10 @@ impl Task {
             let now = Instant::now();
             if running && self.pace.take(now) {
                 peer.ask_key_frame();
+            }
+            if running && now >= self.sample_at {
+                self.sample_at = now + SAMPLE_EVERY;
+                self.input.report(self.meter.sample(peer.received(), now));
             }
             let look = now + if self.live { LOOK } else { LOOK_CONNECTING };
             let wake = if running { self.pace.due(now).map_or(look, |due| due.min(look)) } else { look };

@@ -26,7 +26,7 @@ async fn rest(messages: mpsc::Receiver<Vec<u8>>) -> (Vec<Vec<u8>>, mpsc::Receive
 }
 
 fn status(stream: &StreamHandle) -> EndpointStatus {
-    stream.snapshot().endpoints[0].status
+    stream.endpoint_snapshots()[0].status()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,7 +36,7 @@ async fn another_source_goes_on_and_the_one_before_gets_nothing_in_any_more() {
     let lease = stream.begin();
     let first = Source::start(&stream.input(lease));
     let (address, messages) = receiver();
-    stream.add_endpoint(record(address));
+    add(&stream, record(address));
     let (mut packets, messages) = more(messages, 500).await;
     assert!(stream.has_data());
 
@@ -47,7 +47,7 @@ async fn another_source_goes_on_and_the_one_before_gets_nothing_in_any_more() {
     let snapshot = stream.snapshot();
     assert!(!snapshot.live && status(&stream) == EndpointStatus::Broadcasting, "{snapshot:?}");
     let (other, unheard) = receiver();
-    stream.add_endpoint(record(other));
+    add(&stream, record(other));
 
     let next = stream.begin();
     assert!(!stream.has_data(), "counted anew");
@@ -80,7 +80,7 @@ async fn another_source_goes_on_and_the_one_before_gets_nothing_in_any_more() {
 async fn pictures_that_wait(stream: &StreamHandle, lease: u64) -> (Source, mpsc::Receiver<Vec<u8>>, u16) {
     let source = Source::start(&stream.input(lease));
     let (address, messages) = receiver();
-    stream.add_endpoint(record(address));
+    add(stream, record(address));
     let (packets, messages) = more(messages, 500).await;
     let video = packets.iter().find(|p| p[1] & 0x40 != 0 && p.windows(4).any(|w| w == [0, 0, 1, 0xe0])).expect("video");
     source.silence("audio");

@@ -52,7 +52,7 @@ async fn each_endpoint_that_is_added_wishes_for_one_key_frame_and_carries_pictur
     for _ in 0..3 {
         let (address, messages) = receiver();
         let begin = Instant::now();
-        stream.add_endpoint(record(address));
+        add(&stream, record(address));
         took.push(first_picture(messages).await - begin);
     }
     assert!(took.iter().all(|took| *took < PICTURES_MAX), "{took:?}");
@@ -73,14 +73,14 @@ async fn a_gate_that_closed_wishes_again_when_its_receiver_is_there_and_not_befo
     // The port is taken, but nobody answers there.
     let away = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("port");
     let address = away.local_addr().expect("bound");
-    stream.add_endpoint(record(address));
+    add(&stream, record(address));
     let began = Instant::now();
-    while stream.snapshot().endpoints[0].gate.closings == 0 {
+    while stream.endpoint_snapshots()[0].statistics.gate.dropped_gops == 0 {
         assert!(began.elapsed() < WAIT, "the gate of a receiver that is not there stays open");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let snapshot = stream.snapshot().endpoints.remove(0);
-    assert_eq!((snapshot.gate.closings, snapshot.attempt), (1, 1), "{snapshot:?}");
+    let snapshot = stream.endpoint_snapshots().remove(0);
+    assert_eq!((snapshot.statistics.gate.dropped_gops, snapshot.attempt), (1, 1), "{snapshot:?}");
     assert_eq!(*requests.borrow(), 1, "the first one, for nothing");
     drop(away);
     let (_, messages) = receiver_at(address);

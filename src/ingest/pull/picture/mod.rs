@@ -19,6 +19,7 @@ use crate::ingest::track::{Door as _, Track};
 use crate::ingest::transcode::{PRIMING_NS, force_keys};
 use crate::ingest::{IngestError, TAKE_OUT};
 use crate::media::bus::{BusEvent, classify};
+use crate::media::known::{self, Role};
 use crate::media::launch::PULL_TEST;
 use crate::model::codec::{Codec, TrackKind};
 use crate::model::source::TestPicture;
@@ -58,6 +59,7 @@ impl Drop for Pipeline {
 fn start(attempt: &Attempt, picture: &TestPicture, door: &Metered) -> Result<gst::Pipeline, IngestError> {
     let pipeline = PULL_TEST.pipeline()?;
     pipeline.set_property("name", format!("pull-{}-{}", attempt.key.app, attempt.key.id));
+    known::add_with_threads(&pipeline, &attempt.key, Role::Pull);
     let element = |name| PULL_TEST.element::<gst::Element>(&pipeline, name);
     let (raw, encode, video, beep, audio) =
         (element("raw")?, element("encode")?, element("video")?, element("beep")?, element("audio")?);

@@ -48,6 +48,7 @@ impl Bench {
             1,
             settings.srt.default_app.clone(),
             retry,
+            Duration::from_secs(3),
             crate::model::destination::Destinations::default(),
         )
         .expect("a UDP port");
