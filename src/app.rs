@@ -13,6 +13,7 @@ use crate::api;
 use crate::api::tls::Tls;
 use crate::config::Settings;
 use crate::endpoint::state::RetryPolicy;
+use crate::hooks;
 use crate::ingest::srt::SrtIngest;
 use crate::ingest::webrtc::WebRtc;
 use crate::ingest::{pull, rtmp, rtsp};
@@ -105,10 +106,12 @@ impl App {
             min: Duration::from_millis(settings.endpoint.retry_min_ms),
             max: Duration::from_millis(settings.endpoint.retry_max_ms),
         };
+        let window = Duration::from_millis(settings.endpoint.delivery_window_ms);
         let destinations = Destinations::deny(&settings.destination.deny);
         let app = settings.srt.default_app.clone();
-        let context = StreamContext::new(settings.endpoint.udp_ports, app, retry, destinations)
-            .context("no UDP port for SRT endpoints")?;
+        let context = StreamContext::new(settings.endpoint.udp_ports, app, retry, window, destinations)
+            .context("no UDP port for SRT endpoints")?
+            .with_audio_level(settings.stream.audio_level);
         let context = Arc::new(context);
         let (manager, _task) = Manager::spawn(Arc::clone(&settings), store, Arc::clone(&context))
             .await
@@ -148,6 +151,8 @@ impl App {
         let srt = srt.serve().context("the SRT listener cannot be started")?;
         let pull = pull::serve(manager.clone(), Arc::clone(&settings), addresses.own(), shutdown.clone());
         let pull = tokio::spawn(pull);
+        let hooks = hooks::serve(manager.clone(), Arc::clone(&settings), addresses.own().tcp, shutdown.clone());
+        let hooks = tokio::spawn(hooks);
         let rtmp = rtmp::serve(rtmp, manager.clone(), Arc::clone(&settings), shutdown.clone());
         let rtmp = tokio::spawn(rtmp);
         let rtsp = rtsp::serve(rtsp, manager.clone(), Arc::clone(&settings), shutdown.clone());
@@ -178,6 +183,7 @@ impl App {
             let _ = rtmp.await;
             let _ = rtsp.await;
             let _ = pull.await;
+            let _ = hooks.await;
             webrtc.ended().await;
             let _ = tokio::task::spawn_blocking(move || srt.join()).await;
             server_handle.stop(false).await;

@@ -5,7 +5,8 @@ use std::fmt;
 
 use super::ice_url;
 use super::layers::{Given, Source};
-use super::print::redact_url;
+use super::print::{REDACTED, redact_url};
+use crate::model::srt_url::redact;
 
 /// Longest quoted value in an error, in characters; the rest is cut.
 const QUOTED_CHARS_MAX: usize = 80;
@@ -89,6 +90,8 @@ pub(super) fn quote(key: &str, given: &Given) -> String {
     let text = given.value.to_string();
     cut(&match key {
         "store.url" => redact_url(&text),
+        "webhook.url" => redact(&text),
+        "webhook.secret" => REDACTED.to_owned(),
         "webrtc.turn_server" => ice_url::redact(&text),
         _ => text,
     })

@@ -8,7 +8,7 @@
 mod error;
 mod ice_url;
 mod layers;
-mod nearest;
+pub(crate) mod nearest;
 mod print;
 mod reader;
 mod rules;
@@ -22,6 +22,7 @@ use serde::Serialize;
 
 use crate::model::ids::AppName;
 use crate::model::source::RtspTransport;
+use crate::model::srt_url::Secret;
 
 pub use error::{ConfigError, Problem};
 
@@ -59,6 +60,8 @@ pub struct Settings {
     pub store: Store,
     /// Who may call the REST interface.
     pub rest: Rest,
+    /// Who may read the metrics.
+    pub metrics: Metrics,
     /// Time limits of a published stream.
     pub stream: Stream,
     /// How endpoints connect.
@@ -67,6 +70,8 @@ pub struct Settings {
     pub pull: Pull,
     /// What is never dialled.
     pub destination: Destination,
+    /// Who is told what happens.
+    pub webhook: Webhook,
     /// What is logged and how.
     pub log: Log,
 }
@@ -171,6 +176,16 @@ pub struct Store {
 pub struct Rest {
     /// The networks that may call the REST interface; others get 403.
     pub allow: Vec<IpNet>,
+    /// The origins (`https://dash.example.org`) whose pages may change things by a browser, besides the service's own;
+    /// `*`: any.
+    pub origins: Vec<String>,
+}
+
+/// `[metrics]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Metrics {
+    /// The networks that may read `/metrics`; others get 403.
+    pub allow: Vec<IpNet>,
 }
 
 /// `[stream]`
@@ -184,6 +199,8 @@ pub struct Stream {
     /// For this long, in milliseconds, a stream whose publisher has left keeps its endpoints connected for the next
     /// one; 0: they close with the publisher.
     pub hold_ms: u64,
+    /// Whether the level of the sound is measured, which decodes it.
+    pub audio_level: bool,
 }
 
 /// `[endpoint]`
@@ -193,6 +210,8 @@ pub struct Endpoint {
     pub retry_min_ms: u64,
     /// The longest wait between two retries, in milliseconds.
     pub retry_max_ms: u64,
+    /// An endpoint whose receiver acknowledges nothing new for this long, in milliseconds, is stalled.
+    pub delivery_window_ms: u64,
     /// Local UDP ports that all callers share (libsrt runs two threads for each); 0 is one per core.
     pub udp_ports: usize,
 }
@@ -224,6 +243,41 @@ pub struct Pull {
 pub struct Destination {
     /// Networks that neither endpoints nor pulled sources may be in.
     pub deny: Vec<IpNet>,
+}
+
+/// `[webhook]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Webhook {
+    /// `http://…` or `https://…`, told of every broadcast that has no `listenerHookURL` of its own. Its credentials and
+    /// its query may be secrets.
+    #[serde(serialize_with = "print::or_empty")]
+    pub url: Option<String>,
+    /// Signs what is told, if set.
+    #[serde(serialize_with = "print::secret_or_empty")]
+    pub secret: Option<Secret>,
+    /// In which form it is told.
+    pub content_type: HookContentType,
+}
+
+/// In which form webhooks are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum HookContentType {
+    /// A JSON object.
+    #[serde(rename = "application/json")]
+    Json,
+    /// Pairs, as an HTML form sends them.
+    #[serde(rename = "application/x-www-form-urlencoded")]
+    Form,
+}
+
+impl HookContentType {
+    /// As in the HTTP header.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Form => "application/x-www-form-urlencoded",
+        }
+    }
 }
 
 /// `[log]`
@@ -275,9 +329,10 @@ impl Default for Settings {
                 silence_timeout_ms: 10_000,
             },
             store: Store { url: "sqlite://data/srt-restream.db".to_owned() },
-            rest: Rest { allow: ["127.0.0.0/8", "::1/128"].map(valid_net).into() },
-            stream: Stream { dead_publisher_ms: 5_000, idle_timeout_ms: 30_000, hold_ms: 10_000 },
-            endpoint: Endpoint { retry_min_ms: 1_000, retry_max_ms: 30_000, udp_ports: 0 },
+            rest: Rest { allow: ["127.0.0.0/8", "::1/128"].map(valid_net).into(), origins: Vec::new() },
+            metrics: Metrics { allow: ["127.0.0.0/8", "::1/128"].map(valid_net).into() },
+            stream: Stream { dead_publisher_ms: 5_000, idle_timeout_ms: 30_000, hold_ms: 10_000, audio_level: true },
+            endpoint: Endpoint { retry_min_ms: 1_000, retry_max_ms: 30_000, delivery_window_ms: 3_000, udp_ports: 0 },
             pull: Pull {
                 connect_timeout_ms: 10_000,
                 silence_timeout_ms: 5_000,
@@ -290,6 +345,7 @@ impl Default for Settings {
             },
             // Where clouds keep the credentials of their machines.
             destination: Destination { deny: ["169.254.169.254/32", "fd00:ec2::254/128"].map(valid_net).into() },
+            webhook: Webhook { url: None, secret: None, content_type: HookContentType::Json },
             log: Log { filter: DEFAULT_FILTER.to_owned(), format: LogFormat::Text },
             apps,
         }

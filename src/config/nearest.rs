@@ -5,7 +5,7 @@ const EDITS_MAX: usize = 3;
 
 /// The candidate nearest to `word` by edits, if one is near enough to be meant: at most [`EDITS_MAX`] edits
 /// and at most a third of the word.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = EDITS_MAX.min(word.chars().count().div_ceil(3));
     candidates
         .into_iter()

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Settings, ice_url};
 use crate::model::source::RtspTransport;
+use crate::model::srt_url::{Secret, redact};
 
 /// What stands in place of a secret.
 pub(super) const REDACTED: &str = "***";
@@ -18,6 +19,7 @@ pub(super) fn redacted_toml(settings: &Settings) -> String {
     let mut shown = settings.clone();
     shown.store.url = redact_url(&settings.store.url);
     shown.webrtc.turn_server = settings.webrtc.turn_server.as_deref().map(ice_url::redact);
+    shown.webhook.url = settings.webhook.url.as_deref().map(redact);
     toml::to_string(&shown).expect("settings hold only strings, numbers, booleans and lists, which TOML can write")
 }
 
@@ -27,6 +29,11 @@ pub(super) fn or_empty<T: Serialize, S: Serializer>(value: &Option<T>, serialize
         Some(value) => value.serialize(serializer),
         None => serializer.serialize_str(""),
     }
+}
+
+/// A secret is never printed.
+pub(super) fn secret_or_empty<S: Serializer>(secret: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(if secret.is_some() { REDACTED } else { "" })
 }
 
 /// `FIRST-LAST`

@@ -3,6 +3,7 @@
 
 mod pull;
 mod rtsp;
+mod webhook;
 mod webrtc;
 
 use std::net::{IpAddr, SocketAddr};
@@ -31,6 +32,8 @@ const IDLE_TIMEOUT_MS: std::ops::RangeInclusive<i64> = 1_000..=86_400_000;
 
 /// How long a stream is held for its publisher, milliseconds: at most an hour, for receivers of one that never comes
 /// back are kept waiting.
+/// The shortest is ten times what a busy machine may be late by.
+const DELIVERY_WINDOW_MS: std::ops::RangeInclusive<i64> = 500..=60_000;
 const HOLD_MS: std::ops::RangeInclusive<i64> = 0..=3_600_000;
 
 /// Waits between retries, milliseconds: not a busy loop, at most an hour.
@@ -44,7 +47,7 @@ pub(super) fn read(reader: &mut Reader) -> Settings {
     let default = Settings::default();
     let apps = read_apps(reader, default.apps);
     let default_app = preferred_app(&apps);
-    let settings = Settings {
+    let mut settings = Settings {
         http: Http { listen: read_listen(reader, "http.listen", default.http.listen) },
         https: Https {
             listen: read_listen(reader, "https.listen", default.https.listen),
@@ -64,7 +67,8 @@ pub(super) fn read(reader: &mut Reader) -> Settings {
         rtsp: rtsp::read(reader, default.rtsp),
         webrtc: webrtc::read(reader, default.webrtc),
         store: Store { url: read_store_url(reader, default.store.url) },
-        rest: Rest { allow: read_allow(reader, default.rest.allow) },
+        rest: Rest { allow: read_allow(reader, "rest.allow", default.rest.allow), origins: read_origins(reader) },
+        metrics: default.metrics,
         stream: Stream {
             dead_publisher_ms: reader.take_number(
                 "stream.dead_publisher_ms",
@@ -79,6 +83,7 @@ pub(super) fn read(reader: &mut Reader) -> Settings {
                 default.stream.idle_timeout_ms,
             ),
             hold_ms: reader.take_number("stream.hold_ms", "milliseconds", HOLD_MS, default.stream.hold_ms),
+            audio_level: reader.take_bool("stream.audio_level", default.stream.audio_level),
         },
         endpoint: Endpoint {
             retry_min_ms: reader.take_number(
@@ -93,10 +98,17 @@ pub(super) fn read(reader: &mut Reader) -> Settings {
                 RETRY_MS,
                 default.endpoint.retry_max_ms,
             ),
+            delivery_window_ms: reader.take_number(
+                "endpoint.delivery_window_ms",
+                "milliseconds",
+                DELIVERY_WINDOW_MS,
+                default.endpoint.delivery_window_ms,
+            ),
             udp_ports: reader.take_number("endpoint.udp_ports", "ports", UDP_PORTS, default.endpoint.udp_ports),
         },
         pull: pull::read(reader, default.pull),
         destination: Destination { deny: read_deny(reader, default.destination.deny) },
+        webhook: webhook::read(reader, default.webhook),
         log: Log {
             filter: read_filter(reader, default.log.filter),
             format: reader.take_text("log.format", "\"text\" or \"json\"", default.log.format, |text| match text {
@@ -107,6 +119,8 @@ pub(super) fn read(reader: &mut Reader) -> Settings {
         },
         apps,
     };
+    // Who may change everything may also read how it is.
+    settings.metrics.allow = read_allow(reader, "metrics.allow", settings.rest.allow.clone());
     check_across(reader, &settings);
     settings
 }
@@ -163,10 +177,30 @@ impl FromStr for Network {
     }
 }
 
-fn read_allow(reader: &mut Reader, default: Vec<IpNet>) -> Vec<IpNet> {
+fn read_allow(reader: &mut Reader, key: &'static str, default: Vec<IpNet>) -> Vec<IpNet> {
     let wanted = "a list of networks or addresses such as [\"127.0.0.0/8\", \"::1/128\", \"192.0.2.7\"]";
-    let networks = reader.take_list("rest.allow", wanted, default.into_iter().map(Network).collect(), |_| Ok(()));
+    let networks = reader.take_list(key, wanted, default.into_iter().map(Network).collect(), |_| Ok(()));
     networks.into_iter().map(|Network(net)| net).collect()
+}
+
+/// An origin as a browser writes it in `Origin` (RFC 6454, 6.2), or `*`.
+struct WebOrigin(String);
+
+impl FromStr for WebOrigin {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let authority = ["http://", "https://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+        let named = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
+        let valid = text == "*" || authority.is_some_and(named);
+        valid.then(|| Self(text.to_owned())).ok_or("is none")
+    }
+}
+
+fn read_origins(reader: &mut Reader) -> Vec<String> {
+    let wanted = "a list of origins such as [\"https://dash.example.org\", \"http://10.0.0.9:3000\"], or [\"*\"]";
+    let origins = reader.take_list("rest.origins", wanted, Vec::new(), |_| Ok(()));
+    origins.into_iter().map(|WebOrigin(text)| text).collect()
 }
 
 fn read_deny(reader: &mut Reader, default: Vec<IpNet>) -> Vec<IpNet> {

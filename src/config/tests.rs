@@ -74,15 +74,20 @@ fn every_key_is_read_from_a_file_and_from_the_environment() {
         silence_timeout_ms = 6000
         [store]
         url = "sqlite:///tmp/x.db"
+        [metrics]
+        allow = ["192.0.2.8"]
         [rest]
         allow = ["10.0.0.0/8", "192.0.2.7"]
+        origins = ["https://dash.example.org"]
         [stream]
         dead_publisher_ms = 600
         idle_timeout_ms = 7000
         hold_ms = 0
+        audio_level = false
         [endpoint]
         retry_min_ms = 800
         retry_max_ms = 9000
+        delivery_window_ms = 2000
         udp_ports = 10
         [pull]
         connect_timeout_ms = 4000
@@ -95,6 +100,10 @@ fn every_key_is_read_from_a_file_and_from_the_environment() {
         verify_tls = false
         [destination]
         deny = ["169.254.0.0/16"]
+        [webhook]
+        url = "https://h/x"
+        secret = "0123456789abcdef"
+        content_type = "application/x-www-form-urlencoded"
         [log]
         filter = "info,srt_restream::ingest=debug"
         format = "json"
@@ -128,11 +137,15 @@ fn every_key_is_read_from_a_file_and_from_the_environment() {
         ("SRT_RESTREAM__WEBRTC__SILENCE_TIMEOUT_MS", "6000"),
         ("SRT_RESTREAM__STORE__URL", "sqlite:///tmp/x.db"),
         ("SRT_RESTREAM__REST__ALLOW", "10.0.0.0/8, 192.0.2.7"),
+        ("SRT_RESTREAM__REST__ORIGINS", "https://dash.example.org"),
+        ("SRT_RESTREAM__METRICS__ALLOW", "192.0.2.8"),
         ("SRT_RESTREAM__STREAM__DEAD_PUBLISHER_MS", "600"),
         ("SRT_RESTREAM__STREAM__IDLE_TIMEOUT_MS", "7000"),
         ("SRT_RESTREAM__STREAM__HOLD_MS", "0"),
+        ("SRT_RESTREAM__STREAM__AUDIO_LEVEL", "false"),
         ("SRT_RESTREAM__ENDPOINT__RETRY_MIN_MS", "800"),
         ("SRT_RESTREAM__ENDPOINT__RETRY_MAX_MS", "9000"),
+        ("SRT_RESTREAM__ENDPOINT__DELIVERY_WINDOW_MS", "2000"),
         ("SRT_RESTREAM__ENDPOINT__UDP_PORTS", "10"),
         ("SRT_RESTREAM__PULL__CONNECT_TIMEOUT_MS", "4000"),
         ("SRT_RESTREAM__PULL__SILENCE_TIMEOUT_MS", "3000"),
@@ -143,6 +156,9 @@ fn every_key_is_read_from_a_file_and_from_the_environment() {
         ("SRT_RESTREAM__PULL__RTSP_LATENCY_MS", "100"),
         ("SRT_RESTREAM__PULL__VERIFY_TLS", "false"),
         ("SRT_RESTREAM__DESTINATION__DENY", "169.254.0.0/16"),
+        ("SRT_RESTREAM__WEBHOOK__URL", "https://h/x"),
+        ("SRT_RESTREAM__WEBHOOK__SECRET", "0123456789abcdef"),
+        ("SRT_RESTREAM__WEBHOOK__CONTENT_TYPE", "application/x-www-form-urlencoded"),
         ("SRT_RESTREAM__LOG__FILTER", "info,srt_restream::ingest=debug"),
         ("SRT_RESTREAM__LOG__FORMAT", "json"),
     ];
@@ -204,7 +220,7 @@ fn the_default_application_follows_the_list() {
 
 #[test]
 fn a_bad_value_is_one_line_with_source_key_given_and_wanted() {
-    let table: [(&str, &str, &str); 38] = [
+    let table: [(&str, &str, &str); 39] = [
         ("[srt]\nlatency_ms = 5", ":2: srt.latency_ms: given 5,", "a whole number of milliseconds from 20 to 60000"),
         ("[srt]\nlatency_ms = 60001", ":2: srt.latency_ms: given 60001,", "from 20 to 60000"),
         ("[srt]\n\nlatency_ms = \"fast\"", ":3: srt.latency_ms: given \"fast\",", "a whole number"),
@@ -251,6 +267,11 @@ fn a_bad_value_is_one_line_with_source_key_given_and_wanted() {
         ("[store]\nurl = \"sqlite://\"", ":2: store.url: given \"sqlite://\",", "the path is missing"),
         ("[store]\nurl = \"sqlite://?mode=ro\"", ":2: store.url: given", "the path is missing"),
         ("[rest]\nallow = [\"10.0.0.0/33\"]", ":2: rest.allow: given [\"10.0.0.0/33\"],", "\"10.0.0.0/33\" is none"),
+        (
+            "[rest]\norigins = [\"dash.example.org\"]",
+            ":2: rest.origins: given [\"dash.example.org\"],",
+            "\"dash.example.org\" is none",
+        ),
         ("[rest]\nallow = \"all\"", ":2: rest.allow: given \"all\",", "a list of networks"),
         (
             "[endpoint]\nretry_min_ms = 60000",

@@ -16,9 +16,12 @@ use super::plan::Plan;
 use super::sources::SourceReport;
 use super::streams::RunningStream;
 use super::{PublishRefusal, PublishRequest, Totals};
+use crate::events::{EventBus, EventKind};
 use crate::model::broadcast::{BroadcastRecord, PublishType};
+use crate::model::endpoint::{EndpointRecord, EndpointState};
 use crate::model::ids::{AppName, EndpointId, StreamKey};
 use crate::store::{StoredBroadcast, UnreadableEndpoint};
+use crate::stream::Board;
 
 /// Everything that is known of the streams.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub(super) struct Directory {
     pub(super) entries: BTreeMap<StreamKey, Entry>,
     /// False from the begin of a shutdown: no new publisher.
     pub(super) accepting: bool,
+    /// Told of everything that happens.
+    pub(super) events: EventBus,
 }
 
 /// One stream.
@@ -45,6 +50,8 @@ pub(super) struct Entry {
     pub(super) published: bool,
     /// How its source fares, while that is to be pulled.
     pub(super) source: Option<SourceReport>,
+    /// How its endpoints fare, of those that have run: kept from stream to stream.
+    pub(super) boards: BTreeMap<EndpointId, Board>,
 }
 
 /// A stream that runs: with a publisher, or held for the next one.
@@ -62,6 +69,8 @@ pub(super) struct Live {
     pub(super) publisher: Publisher,
     /// Set while it is held.
     pub(super) held: Option<Held>,
+    /// Data has flowed: its start has been told.
+    pub(super) started: bool,
     /// Until when it was held last: a publisher that leaves without having sent anything does not prolong that.
     pub(super) last_deadline: Option<Instant>,
 }
@@ -102,12 +111,20 @@ impl Entry {
     /// From the store. A record that nobody created can only have been published.
     pub(super) fn stored(stored: StoredBroadcast) -> Self {
         let published = !stored.record.created_by_user;
-        Self { record: stored.record, unreadable: stored.unreadable, live: None, published, source: None }
+        Self {
+            record: stored.record,
+            unreadable: stored.unreadable,
+            live: None,
+            published,
+            source: None,
+            boards: BTreeMap::new(),
+        }
     }
 
     /// From a user's request.
     pub(super) fn created(record: BroadcastRecord) -> Self {
-        Self { record, unreadable: Vec::new(), live: None, published: false, source: None }
+        let (unreadable, boards) = (Vec::new(), BTreeMap::new());
+        Self { record, unreadable, live: None, published: false, source: None, boards }
     }
 
     /// On the way of a publisher.
@@ -125,6 +142,26 @@ impl Entry {
     /// Whether the store holds it: what a user created, and what has an endpoint.
     pub(super) fn is_stored(&self) -> bool {
         self.record.created_by_user || self.has_endpoints()
+    }
+
+    /// The endpoints with their boards, as they are handed to a stream; those that are gone are forgotten.
+    pub(super) fn boarded(
+        &mut self,
+        endpoints: Vec<EndpointRecord>,
+        events: &EventBus,
+    ) -> Vec<(EndpointRecord, Board)> {
+        let record = &self.record;
+        self.boards.retain(|id, _| record.endpoints.iter().any(|endpoint| endpoint.id == *id));
+        let mut board = |id: &EndpointId| {
+            let new = || Board::new(record.key.clone(), id.clone(), events.clone());
+            let board = self.boards.entry(id.clone()).or_insert_with(new).clone();
+            // It was switched off, and is not any more; its task may have to wait for data before it says anything.
+            if board.read(|seen| seen.state) == EndpointState::Disabled {
+                board.step(EndpointState::Idle, 0, None);
+            }
+            board
+        };
+        endpoints.into_iter().map(|endpoint| (board(&endpoint.id), endpoint)).map(|(board, it)| (it, board)).collect()
     }
 
     /// How many endpoints, readable or not.
@@ -168,7 +205,7 @@ impl Live {
         record: &BroadcastRecord,
     ) -> Self {
         let plan = Plan::started_with(&record.endpoints);
-        Self { session, cancel, stream: None, plan, publisher, held: None, last_deadline: None }
+        Self { session, cancel, stream: None, plan, publisher, held: None, started: false, last_deadline: None }
     }
 
     /// Whether a publisher is there that nobody may displace: not one that has left, nor one that runs and has sent
@@ -181,7 +218,7 @@ impl Live {
 
 impl Directory {
     pub(super) fn new(apps: Vec<AppName>, entries: BTreeMap<StreamKey, Entry>) -> Self {
-        Self { apps, entries, accepting: true }
+        Self { apps, entries, accepting: true, events: EventBus::default() }
     }
 
     /// Whether a publisher may have this stream now.
@@ -225,14 +262,50 @@ impl Directory {
         let live = entry.live.take()?;
         // A stream that never started was never published.
         entry.published |= live.stream.is_some();
+        self.events.publish(key.clone(), EventKind::StreamEnded { started: live.started });
         self.forget_unneeded(key);
         Some(live)
+    }
+
+    /// Puts a changed record in the place of the old one, and tells what has changed of its endpoints.
+    pub(super) fn replace(&mut self, record: BroadcastRecord, unreadable: Option<Vec<UnreadableEndpoint>>) {
+        let Some(entry) = self.entries.get_mut(&record.key) else { return };
+        let mut told = Vec::new();
+        let mut fields_changed = false;
+        if entry.record != record {
+            told = changes(&entry.record.endpoints, &record.endpoints);
+            fields_changed = entry.record.fields != record.fields || entry.record.started != record.started;
+        }
+        let key = record.key.clone();
+        // Another endpoint of the same id is another one.
+        entry.boards.retain(|id, _| record.endpoints.iter().any(|endpoint| endpoint.id == *id));
+        entry.record = record;
+        if let Some(unreadable) = unreadable {
+            let gone = entry.unreadable.iter().filter(|row| unreadable.iter().all(|kept| kept.id != row.id));
+            told.extend(gone.map(|row| EventKind::EndpointRemoved(row.id.clone())));
+            entry.unreadable = unreadable;
+        }
+        if fields_changed {
+            told.insert(0, EventKind::BroadcastChanged);
+        }
+        told.into_iter().for_each(|kind| self.events.publish(key.clone(), kind));
+    }
+
+    /// Forgets a broadcast, and gives what runs of it.
+    pub(super) fn delete(&mut self, key: &StreamKey) -> Option<Live> {
+        let live = self.entries.remove(key)?.live;
+        if let Some(live) = &live {
+            self.events.publish(key.clone(), EventKind::StreamEnded { started: live.started });
+        }
+        self.events.publish(key.clone(), EventKind::BroadcastDeleted);
+        live
     }
 
     /// Drops a record that is neither stored nor live.
     pub(super) fn forget_unneeded(&mut self, key: &StreamKey) {
         if self.entries.get(key).is_some_and(|entry| entry.live.is_none() && !entry.is_stored()) {
             self.entries.remove(key);
+            self.events.publish(key.clone(), EventKind::BroadcastDeleted);
         }
     }
 
@@ -258,4 +331,16 @@ impl Directory {
             endpoints: self.entries.values().map(Entry::endpoint_count).sum(),
         }
     }
+}
+
+/// What has become of `old` endpoints in `new`.
+fn changes(old: &[EndpointRecord], new: &[EndpointRecord]) -> Vec<EventKind> {
+    let find = |list: &'_ [EndpointRecord], id: &EndpointId| list.iter().find(|other| other.id == *id).cloned();
+    let gone = old.iter().filter(|endpoint| find(new, &endpoint.id).is_none());
+    let gone = gone.map(|endpoint| EventKind::EndpointRemoved(endpoint.id.to_string()));
+    let come = new.iter().filter_map(|endpoint| match find(old, &endpoint.id) {
+        None => Some(EventKind::EndpointAdded(endpoint.id.clone())),
+        Some(before) => (before != *endpoint).then(|| EventKind::EndpointChanged(endpoint.id.clone())),
+    });
+    gone.chain(come).collect()
 }

@@ -1,4 +1,4 @@
-//! Changes of records: create, update, delete, endpoints.
+//! Changes of broadcasts: create, update, delete.
 //!
 //! Owns the order of each change: check, write down, show, run. Must not answer before the write.
 //! The hard thing: a record that nobody created is stored exactly while it has an endpoint.
@@ -8,15 +8,13 @@ use std::time::SystemTime;
 use rand::RngExt as _;
 
 use super::directory::Entry;
-use super::loops::way_back;
 use super::merge::{Merged, merge};
 use super::task::{Reply, Task};
 use super::view::{BroadcastView, unix_ms};
-use super::{BroadcastChange, Deleted, ENDPOINTS_PER_STREAM_MAX, ManagerError, NewBroadcast};
+use super::{BroadcastChange, Deleted, ManagerError, NewBroadcast};
+use crate::events::EventKind;
 use crate::model::broadcast::BroadcastRecord;
-use crate::model::endpoint::EndpointRecord;
-use crate::model::ids::{AppName, EndpointId, StreamId, StreamKey};
-use crate::model::srt_url::SrtUrl;
+use crate::model::ids::{AppName, StreamId, StreamKey};
 
 /// Random characters of a generated stream id, before the milliseconds.
 const STREAM_ID_RANDOM_LEN: usize = 12;
@@ -45,7 +43,11 @@ impl Task {
         tracing::info!(stream = %record.key, endpoints = record.endpoints.len(), "broadcast created");
         let entry = Entry::created(record);
         let key = entry.record.key.clone();
-        self.shared.write().entries.insert(key.clone(), entry);
+        {
+            let mut directory = self.shared.write();
+            directory.entries.insert(key.clone(), entry);
+            directory.events.publish(key.clone(), EventKind::BroadcastCreated);
+        }
         self.refresh_source(&key);
         self.shared.read().entries.get(&key).map(Entry::view).ok_or(ManagerError::UnknownStream(key))
     }
@@ -98,15 +100,10 @@ impl Task {
     }
 
     /// Puts a written record into the directory.
-    fn show(&self, record: BroadcastRecord, unreadable: Option<Vec<crate::store::UnreadableEndpoint>>) {
+    pub(super) fn show(&self, record: BroadcastRecord, unreadable: Option<Vec<crate::store::UnreadableEndpoint>>) {
         let mut directory = self.shared.write();
         let key = record.key.clone();
-        if let Some(entry) = directory.entries.get_mut(&key) {
-            entry.record = record;
-            if let Some(unreadable) = unreadable {
-                entry.unreadable = unreadable;
-            }
-        }
+        directory.replace(record, unreadable);
         directory.forget_unneeded(&key);
     }
 
@@ -120,7 +117,7 @@ impl Task {
             return;
         }
         tracing::info!(stream = %key, "broadcast deleted");
-        let live = self.shared.write().entries.remove(&key).and_then(|entry| entry.live);
+        let live = self.shared.write().delete(&key);
         self.refresh_source(&key);
         match (live, self.sessions.get(&key)) {
             (Some(live), Some(session)) => {
@@ -135,72 +132,12 @@ impl Task {
         }
     }
 
-    /// Stores, shows and starts an endpoint.
-    pub(super) async fn add_endpoint(
-        &mut self,
-        key: &StreamKey,
-        id: Option<EndpointId>,
-        url: SrtUrl,
-    ) -> Result<EndpointRecord, ManagerError> {
-        let (record, endpoint) = {
-            let directory = self.shared.read();
-            let entry = directory.entries.get(key).ok_or_else(|| ManagerError::UnknownStream(key.clone()))?;
-            if entry.record.endpoints.iter().any(|other| other.url.as_given() == url.as_given()) {
-                return Err(ManagerError::DuplicateUrl { key: key.clone(), url: url.redacted() });
-            }
-            if let Some(id) = id.as_ref().filter(|id| entry.has_endpoint(id.as_str())) {
-                return Err(ManagerError::DuplicateEndpoint(id.to_string()));
-            }
-            if entry.endpoint_count() >= ENDPOINTS_PER_STREAM_MAX {
-                return Err(ManagerError::TooManyEndpoints(ENDPOINTS_PER_STREAM_MAX));
-            }
-            let id = id.unwrap_or_else(|| directory.unused_endpoint_id());
-            (entry.record.clone(), EndpointRecord { id, url })
-        };
-        self.refuse_loop(key, &endpoint.url)?;
-        self.store.add_endpoint(&record, &endpoint).await?;
-        if let Some(entry) = self.shared.write().entries.get_mut(key) {
-            entry.record.endpoints.push(endpoint.clone());
-        }
-        tracing::info!(stream = %key, endpoint = %endpoint.id, "endpoint added");
-        self.reconcile(key);
-        Ok(endpoint)
-    }
-
-    /// Removes an endpoint from the store and from view; the caller reconciles.
-    pub(super) async fn remove_endpoint(&mut self, key: &StreamKey, id: &str) -> Result<(), ManagerError> {
-        match self.shared.read().entries.get(key) {
-            None => return Err(ManagerError::UnknownStream(key.clone())),
-            Some(entry) if !entry.has_endpoint(id) => return Err(ManagerError::UnknownEndpoint(id.to_owned())),
-            Some(_) => {}
-        }
-        self.store.remove_endpoint(key, id).await?;
-        let mut directory = self.shared.write();
-        if let Some(entry) = directory.entries.get_mut(key) {
-            entry.record.endpoints.retain(|endpoint| endpoint.id.as_str() != id);
-            entry.unreadable.retain(|row| row.id != id);
-        }
-        directory.forget_unneeded(key);
-        drop(directory);
-        tracing::info!(stream = %key, endpoint = id, "endpoint removed");
-        Ok(())
-    }
-
     fn refuse_loops(&self, key: &StreamKey, merged: &Merged) -> Result<(), ManagerError> {
         merged
             .fresh
             .iter()
             .filter_map(|at| merged.endpoints.get(*at))
             .try_for_each(|endpoint| self.refuse_loop(key, &endpoint.url))
-    }
-
-    fn refuse_loop(&self, key: &StreamKey, url: &SrtUrl) -> Result<(), ManagerError> {
-        let way_back = way_back(&self.shared.read(), key, url, |url| self.streams.own_target(url));
-        match way_back {
-            None => Ok(()),
-            Some(over) if over == *key => Err(ManagerError::FeedsBack(format!("it leads to {key} itself"))),
-            Some(over) => Err(ManagerError::FeedsBack(format!("it comes back from {over}"))),
-        }
     }
 }
 

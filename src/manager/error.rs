@@ -67,6 +67,17 @@ pub enum ManagerError {
     /// The broadcast names no source that could be pulled.
     #[error("{0}")]
     NoSource(SourceError),
+    /// It has been changed since it was looked at.
+    #[error("endpoint {0} has been changed by somebody else meanwhile")]
+    Changed(String),
+    /// There is nothing that could try again.
+    #[error("endpoint {id} can't try again: {reason}")]
+    NotRunning {
+        /// The endpoint.
+        id: String,
+        /// Why not.
+        reason: &'static str,
+    },
     /// No endpoint of this id.
     #[error("endpoint {0} does not exist")]
     UnknownEndpoint(String),

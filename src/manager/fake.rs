@@ -4,17 +4,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::streams::{RunningStream, StartError, Streams};
-use crate::endpoint::EndpointSnapshot;
-use crate::model::broadcast::TrackInfo;
-use crate::model::codec::Codec;
-use crate::model::endpoint::{EndpointRecord, EndpointStatus};
+use crate::model::codec::{Begun, Codec};
+use crate::model::endpoint::{EndpointRecord, EndpointState};
 use crate::model::ids::{EndpointId, StreamKey};
+use crate::model::ingest::IngestStatistics;
 use crate::model::srt_url::SrtUrl;
-use crate::stream::{Input, StreamSnapshot, StreamSpec};
+use crate::model::track::{TrackInfo, TrackStatistics};
+use crate::stream::preflight::{Outcome, Report, Step, Taken};
+use crate::stream::{Board, Input, StreamSnapshot, StreamSpec};
 
 /// What a test can see and set of one stream.
 #[derive(Debug)]
@@ -23,13 +24,16 @@ pub(crate) struct FakeStream {
     /// The token the pipeline would cancel when it fails.
     pub(crate) session: CancellationToken,
     state: Mutex<State>,
+    flows: watch::Sender<Begun>,
     /// Closing (of an endpoint and of the stream) needs a permit: take them away to make it hang.
     pub(crate) closes: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    running: Vec<EndpointRecord>,
+    running: Vec<(EndpointRecord, Board)>,
+    /// Endpoints started while it ran.
+    starts: u64,
     live: bool,
     /// What its tracks are made out of: video, audio.
     transcoded_from: [Option<&'static str>; 2],
@@ -51,6 +55,10 @@ impl FakeStream {
         let mut state = self.state();
         state.live = true;
         state.has_data = true;
+        self.flows.send_replace(Begun { live: true, video: true, audio: true });
+        for (_, board) in &state.running {
+            board.step(EndpointState::Broadcasting, 0, None);
+        }
     }
 
     pub(crate) fn set_transcoded_from(&self, transcoded_from: [Option<&'static str>; 2]) {
@@ -67,6 +75,11 @@ impl FakeStream {
         (state.begun, state.sending.is_some())
     }
 
+    /// How many endpoints were started while it ran.
+    pub(crate) fn starts(&self) -> u64 {
+        self.state().starts
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.state().closed
     }
@@ -74,7 +87,7 @@ impl FakeStream {
     /// The endpoints that run, `id url` each, sorted.
     pub(crate) fn running(&self) -> Vec<String> {
         let mut running: Vec<String> =
-            self.state().running.iter().map(|e| format!("{} {}", e.id, e.url.as_given())).collect();
+            self.state().running.iter().map(|(e, _)| format!("{} {}", e.id, e.url.as_given())).collect();
         running.sort();
         running
     }
@@ -89,6 +102,7 @@ impl RunningStream for FakeHandle {
         assert!(!state.closed, "a publication of a closed stream");
         state.begun += 1;
         state.live = false;
+        self.0.flows.send_replace(Begun::default());
         state.silent_for = Duration::ZERO;
         state.has_data = false;
         state.sending = Some(state.begun);
@@ -104,6 +118,7 @@ impl RunningStream for FakeHandle {
         if state.sending == Some(lease) {
             state.sending = None;
             state.live = false;
+            self.0.flows.send_replace(Begun::default());
         }
     }
 
@@ -111,11 +126,23 @@ impl RunningStream for FakeHandle {
         self.0.state().has_data
     }
 
-    fn add_endpoint(&self, endpoint: EndpointRecord) {
+    fn begun(&self) -> watch::Receiver<Begun> {
+        self.0.flows.subscribe()
+    }
+
+    fn retry_endpoint(&self, id: &EndpointId) -> bool {
+        self.0.state().running.iter().any(|(endpoint, _)| endpoint.id == *id)
+    }
+
+    fn add_endpoint(&self, endpoint: EndpointRecord, board: Board) {
         let mut state = self.0.state();
         assert!(!state.closed, "an endpoint for a closed stream");
-        assert!(state.running.iter().all(|other| other.id != endpoint.id), "{} runs twice", endpoint.id);
-        state.running.push(endpoint);
+        assert!(state.running.iter().all(|(other, _)| other.id != endpoint.id), "{} runs twice", endpoint.id);
+        if state.live {
+            board.step(EndpointState::Broadcasting, 0, None);
+        }
+        state.starts += 1;
+        state.running.push((endpoint, board));
     }
 
     fn remove_endpoint(&self, id: EndpointId) -> BoxFuture<'static, bool> {
@@ -124,7 +151,7 @@ impl RunningStream for FakeHandle {
             let _permit = stream.closes.acquire().await;
             let mut state = stream.state();
             let before = state.running.len();
-            state.running.retain(|endpoint| endpoint.id != id);
+            state.running.retain(|(endpoint, _)| endpoint.id != id);
             state.running.len() < before
         })
     }
@@ -137,24 +164,21 @@ impl RunningStream for FakeHandle {
             audio: None,
             bitrate_bps,
             transcoded_from: state.transcoded_from[codec.kind().index()],
+            statistics: TrackStatistics { received_units: 250, key_interval_ms: Some(2_000), ..Default::default() },
         };
         let tracks = match state.live {
             true => vec![track(Codec::H264, Some((1280, 720)), 2_000_000), track(Codec::Aac, None, 128_000)],
             false => Vec::new(),
         };
-        let endpoints = state
-            .running
-            .iter()
-            .map(|endpoint| EndpointSnapshot {
-                id: endpoint.id.clone(),
-                status: if state.live { EndpointStatus::Broadcasting } else { EndpointStatus::Created },
-                last_error: None,
-                attempt: 0,
-                sent_bytes: 0,
-                gate: Default::default(),
-            })
-            .collect();
-        StreamSnapshot { live: state.live, tracks, received_bytes: if state.live { 4711 } else { 0 }, endpoints }
+        let ingest = state.live.then(|| IngestStatistics {
+            received_packets: 990,
+            lost_packets: 10,
+            loss_ratio: 0.01,
+            rtt_ms: Some(20.4),
+            ..Default::default()
+        });
+        let received_bytes = if state.live { 4711 } else { 0 };
+        StreamSnapshot { live: state.live, tracks, received_bytes, timestamp_jumps: 0, ingest }
     }
 
     fn silent_for(&self) -> Duration {
@@ -165,7 +189,11 @@ impl RunningStream for FakeHandle {
         let stream = Arc::clone(&self.0);
         Box::pin(async move {
             let _permit = stream.closes.acquire().await;
-            stream.state().closed = true;
+            let mut state = stream.state();
+            state.closed = true;
+            for (_, board) in &state.running {
+                board.step(EndpointState::Finished, 0, None);
+            }
         })
     }
 }
@@ -212,6 +240,7 @@ impl Streams for Shared {
             let stream = Arc::new(FakeStream {
                 key: spec.key,
                 session: spec.session,
+                flows: watch::Sender::default(),
                 state: Mutex::new(State { running: spec.endpoints, ..State::default() }),
                 closes: Arc::new(Semaphore::new(FREE)),
             });
@@ -224,5 +253,15 @@ impl Streams for Shared {
     fn own_target(&self, url: &SrtUrl) -> Option<StreamKey> {
         let (app, id) = url.streamid.as_deref()?.split_once('/')?;
         (url.as_given().contains("127.0.0.1")).then_some(StreamKey { app: app.parse().ok()?, id: id.parse().ok()? })
+    }
+    /// Whatever it is, it passes, unless [`FakeStreams::starts`] has no permits: then it hangs.
+    fn test(&self, _key: StreamKey, url: SrtUrl) -> BoxFuture<'static, Report> {
+        let streams = Arc::clone(&self.0);
+        Box::pin(async move {
+            let _permit = streams.starts.acquire().await;
+            let text = format!("{url} is fine");
+            let step = Taken { step: Step::Resolve, outcome: Outcome::Passed(text), took: Duration::from_millis(3) };
+            Report { steps: vec![step], latency_ms: Some(120), ..Report::default() }
+        })
     }
 }

@@ -65,7 +65,7 @@ mod tests {
             .into_iter()
             .map(|(from, target)| {
                 let mut entry = Entry::made_by_publisher(key(from));
-                entry.record.endpoints.push(EndpointRecord { id: "e".parse().expect("id"), url: to(target) });
+                entry.record.endpoints.push(EndpointRecord::new("e".parse().expect("id"), to(target)));
                 (key(from), entry)
             })
             .collect();

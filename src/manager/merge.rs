@@ -61,7 +61,7 @@ pub(super) fn merge(
             Some(endpoint) => endpoint.clone(),
             None => {
                 merged.fresh.push(merged.endpoints.len());
-                entry.parse(&mut new_id)?
+                entry.parse(current, &mut new_id)?
             }
         };
         if !ids.insert(endpoint.id.as_str().to_owned()) {
@@ -97,15 +97,24 @@ impl WantedEndpoint {
         fitting.next().is_none().then_some(first)
     }
 
-    fn parse(&self, new_id: &mut impl FnMut() -> EndpointId) -> Result<EndpointRecord, ManagerError> {
-        // A redacted URL that is not exactly a stored one fails here: `***` is too short for a
-        // passphrase (10 characters at least). So no host but the stored one ever gets the stored secret.
-        let url = SrtUrl::parse(&self.url).map_err(ManagerError::BadUrl)?;
+    /// A new endpoint, or a stored one with another URL: all else that is wished of it stays.
+    fn parse(
+        &self,
+        current: &[EndpointRecord],
+        new_id: &mut impl FnMut() -> EndpointId,
+    ) -> Result<EndpointRecord, ManagerError> {
+        let stored = self.id.as_deref().and_then(|id| current.iter().find(|endpoint| endpoint.id.as_str() == id));
+        // No host but the stored one ever gets the stored secret.
+        let url =
+            SrtUrl::parse_in_place_of(&self.url, stored.map(|stored| &stored.url)).map_err(ManagerError::BadUrl)?;
+        if let Some(stored) = stored {
+            return Ok(EndpointRecord { url, revision: stored.revision.saturating_add(1), ..stored.clone() });
+        }
         let id = match self.id.as_deref() {
             Some(id) => id.parse().map_err(ManagerError::BadEndpointId)?,
             None => new_id(),
         };
-        Ok(EndpointRecord { id, url })
+        Ok(EndpointRecord::new(id, url))
     }
 }
 
@@ -114,7 +123,7 @@ mod tests {
     use super::*;
 
     fn record(id: &str, url: &str) -> EndpointRecord {
-        EndpointRecord { id: id.parse().expect("id"), url: SrtUrl::parse(url).expect("url") }
+        EndpointRecord::new(id.parse().expect("id"), SrtUrl::parse(url).expect("url"))
     }
 
     fn wanted(id: Option<&str>, url: &str) -> WantedEndpoint {
@@ -155,6 +164,22 @@ mod tests {
         assert_eq!(texts(&merged), [("b", "srt://192.0.2.3:9000"), ("new", "srt://192.0.2.4:9000")]);
         assert_eq!(merged.fresh, [0, 1]);
         assert!(merged.unreadable.is_empty(), "not listed, so removed");
+    }
+
+    #[test]
+    fn what_else_is_wished_of_an_endpoint_stays() {
+        let mut stored = record("a", SECRET);
+        (stored.label, stored.enabled, stored.revision) = (Some("main".into()), false, 4);
+        let key = StreamKey { app: "live".parse().expect("app"), id: "test".parse().expect("id") };
+        let run = |url: &str| {
+            let list = [wanted(Some("a"), url)];
+            let merged = merge(&key, std::slice::from_ref(&stored), &[], &list, || unreachable!()).expect("accepted");
+            merged.endpoints.into_iter().next().expect("one")
+        };
+        assert_eq!(run(SHOWN), stored);
+        let moved = run("srt://192.0.2.1:9001?passphrase=***");
+        assert_eq!(moved.url.as_given(), "srt://192.0.2.1:9001?passphrase=0123456789ab");
+        assert_eq!((moved.label, moved.enabled, moved.revision), (stored.label.clone(), false, 5));
     }
 
     #[test]

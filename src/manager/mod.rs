@@ -12,6 +12,7 @@
 //! within it ([`publish`]); news of an older one is ignored.
 
 mod bounds;
+mod control;
 mod directory;
 mod edit;
 mod error;
@@ -21,10 +22,12 @@ mod loops;
 mod merge;
 mod plan;
 mod publish;
+mod pulse;
 mod query;
 mod run;
 mod sources;
 mod streams;
+mod survey;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -39,9 +42,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::Settings;
+use crate::events::EventBus;
 use crate::model::broadcast::PublishType;
-use crate::model::endpoint::EndpointRecord;
-use crate::model::ids::{AppName, EndpointId, StreamId, StreamKey};
+use crate::model::ids::{AppName, StreamId, StreamKey};
 use crate::store::{Store, StoreError};
 use crate::stream::StreamContext;
 
@@ -49,12 +52,15 @@ use directory::{Directory, Entry};
 use task::Command;
 
 pub use bounds::Bounds;
+pub use control::{EndpointWish, Seen};
 pub use error::{ManagerError, PublishRefusal};
 pub use merge::WantedEndpoint;
 pub use publish::Publication;
+pub use pulse::{EndpointPulse, StreamPulse};
 pub use query::{ListQuery, SortBy, TYPE_LIVE_STREAM};
 pub use sources::{SourceFailure, SourceReport, SourceState, SourceStatus, WantedSource, WantedSources};
 pub use streams::{RunningStream, StartError, Streams};
+pub use survey::{EndpointSurvey, StreamSurvey};
 pub use view::{BroadcastStatus, BroadcastView, EndpointView, LiveView, unix_ms};
 
 /// Commands that wait for the manager's task; a caller over this number waits for a place.
@@ -132,6 +138,8 @@ struct Shared {
     bounds: Bounds,
     /// What is to be pulled.
     sources: watch::Sender<WantedSources>,
+    /// Makes the streams, and tests destinations.
+    streams: Arc<dyn Streams>,
 }
 
 impl Shared {
@@ -187,14 +195,24 @@ impl Manager {
         let entries: BTreeMap<StreamKey, Entry> =
             broadcasts.into_iter().map(|stored| (stored.record.key.clone(), Entry::stored(stored))).collect();
         let directory = Directory::new(settings.apps.clone(), entries);
-        let shared =
-            Arc::new(Shared { directory: RwLock::new(directory), settings, bounds, sources: watch::Sender::default() });
+        let shared = Arc::new(Shared {
+            directory: RwLock::new(directory),
+            settings,
+            bounds,
+            sources: watch::Sender::default(),
+            streams: Arc::clone(&streams),
+        });
         let (commands, queue) = mpsc::channel(COMMANDS_MAX);
         // The task holds its own sender only weakly: it must end when nobody can command it any more.
         let task = task::Task::new(Arc::clone(&shared), store, streams, commands.downgrade());
         task.refresh_sources();
         let task = tokio::spawn(task.run(queue));
         Ok((Self { shared, commands }, task))
+    }
+
+    /// Where everything that happens is told.
+    pub fn events(&self) -> EventBus {
+        self.shared.read().events.clone()
     }
 
     /// Sends a command and waits for its answer; a task that is gone has been shut down.
@@ -230,6 +248,11 @@ impl Manager {
     /// Whether an application of this name is configured.
     pub fn has_app(&self, app: &AppName) -> bool {
         self.shared.read().apps.contains(app)
+    }
+
+    /// The configured applications, in their order.
+    pub fn apps(&self) -> Vec<AppName> {
+        self.shared.read().apps.clone()
     }
 
     /// A broadcast as it is now.
@@ -286,30 +309,6 @@ impl Manager {
     /// restart of the service. False when there is neither.
     pub async fn stop(&self, key: StreamKey) -> bool {
         self.ask(|reply| Command::Stop(key, reply)).await.unwrap_or(false)
-    }
-
-    /// Adds an endpoint, and starts it if the stream is live. It is stored when this returns, not
-    /// connected.
-    ///
-    /// # Errors
-    /// [`ManagerError::UnknownStream`], [`ManagerError::DuplicateUrl`], [`ManagerError::DuplicateEndpoint`],
-    /// [`ManagerError::FeedsBack`], [`ManagerError::TooManyEndpoints`], the store.
-    pub async fn add_endpoint(
-        &self,
-        key: StreamKey,
-        id: Option<EndpointId>,
-        url: crate::model::srt_url::SrtUrl,
-    ) -> Result<EndpointRecord, ManagerError> {
-        self.ask(|reply| Command::AddEndpoint(key, id, url, reply)).await.unwrap_or(Err(ManagerError::ShuttingDown))
-    }
-
-    /// Removes an endpoint for good; on a live stream it is closed when this returns (waits at most
-    /// 5 s for that). `id` is text: a stored endpoint whose id can't be read must be removable too.
-    ///
-    /// # Errors
-    /// [`ManagerError::UnknownStream`], [`ManagerError::UnknownEndpoint`], the store.
-    pub async fn remove_endpoint(&self, key: StreamKey, id: String) -> Result<(), ManagerError> {
-        self.ask(|reply| Command::RemoveEndpoint(key, id, reply)).await.unwrap_or(Err(ManagerError::ShuttingDown))
     }
 
     /// Refuses new publishers, ends all publications, closes all streams side by side (3 s at most)

@@ -8,13 +8,12 @@ use std::collections::{HashMap, HashSet};
 
 use crate::model::endpoint::EndpointRecord;
 use crate::model::ids::EndpointId;
-use crate::model::srt_url::SrtUrl;
 
 /// What runs at a stream's endpoints, as far as the manager has ordered it.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    /// Ordered to start and not to stop, with the URL they were started with.
-    started: HashMap<EndpointId, SrtUrl>,
+    /// Ordered to start and not to stop, as they were when they started.
+    started: HashMap<EndpointId, EndpointRecord>,
     /// Ordered to stop and not yet reported closed: their ids are blocked.
     closing: HashSet<EndpointId>,
 }
@@ -32,7 +31,7 @@ impl Plan {
     /// A stream that was started with these endpoints.
     pub(super) fn started_with(endpoints: &[EndpointRecord]) -> Self {
         Self {
-            started: endpoints.iter().map(|endpoint| (endpoint.id.clone(), endpoint.url.clone())).collect(),
+            started: switched_on(endpoints).map(|endpoint| (endpoint.id.clone(), endpoint.clone())).collect(),
             closing: HashSet::new(),
         }
     }
@@ -42,34 +41,45 @@ impl Plan {
         self.closing.remove(id);
     }
 
+    /// Whether an endpoint runs or has not closed yet.
+    pub(super) fn occupies(&self, id: &EndpointId) -> bool {
+        self.started.contains_key(id) || self.closing.contains(id)
+    }
+
     /// The steps from what runs to what is wanted, counted as done.
     pub(super) fn reconcile(&mut self, wanted: &[EndpointRecord]) -> Steps {
-        let urls: HashMap<&EndpointId, &SrtUrl> = wanted.iter().map(|endpoint| (&endpoint.id, &endpoint.url)).collect();
+        let by_id: HashMap<&EndpointId, &EndpointRecord> =
+            switched_on(wanted).map(|endpoint| (&endpoint.id, endpoint)).collect();
+        let differs = |id, runs: &EndpointRecord| by_id.get(id).is_none_or(|wanted| !wanted.runs_like(runs));
         let mut stop: Vec<EndpointId> =
-            self.started.iter().filter(|(id, url)| urls.get(id) != Some(url)).map(|(id, _)| id.clone()).collect();
+            self.started.iter().filter(|(id, runs)| differs(*id, runs)).map(|(id, _)| id.clone()).collect();
         stop.sort();
         for id in &stop {
             self.started.remove(id);
             self.closing.insert(id.clone());
         }
-        let start: Vec<EndpointRecord> = wanted
-            .iter()
+        let start: Vec<EndpointRecord> = switched_on(wanted)
             .filter(|endpoint| !self.started.contains_key(&endpoint.id) && !self.closing.contains(&endpoint.id))
             .cloned()
             .collect();
         for endpoint in &start {
-            self.started.insert(endpoint.id.clone(), endpoint.url.clone());
+            self.started.insert(endpoint.id.clone(), endpoint.clone());
         }
         Steps { stop, start }
     }
 }
 
+fn switched_on(endpoints: &[EndpointRecord]) -> impl Iterator<Item = &EndpointRecord> {
+    endpoints.iter().filter(|endpoint| endpoint.enabled)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::srt_url::SrtUrl;
 
     fn endpoint(id: &str, host: &str) -> EndpointRecord {
-        EndpointRecord { id: id.parse().expect("id"), url: SrtUrl::parse(&format!("srt://{host}:9000")).expect("url") }
+        EndpointRecord::new(id.parse().expect("id"), SrtUrl::parse(&format!("srt://{host}:9000")).expect("url"))
     }
 
     fn ids(steps: &Steps) -> (Vec<&str>, Vec<&str>) {
@@ -107,5 +117,19 @@ mod tests {
         plan.reconcile(&[]);
         plan.closed(&a.id);
         assert_eq!(plan.reconcile(&[]), Steps::default());
+    }
+
+    #[test]
+    fn what_is_switched_off_does_not_run_and_a_label_disturbs_nobody() {
+        let mut a = endpoint("a", "192.0.2.1");
+        let mut plan = Plan::started_with(std::slice::from_ref(&a));
+        a.label = Some("main".into());
+        assert_eq!(plan.reconcile(std::slice::from_ref(&a)), Steps::default());
+        a.enabled = false;
+        assert_eq!(ids(&plan.reconcile(std::slice::from_ref(&a))), (vec!["a"], vec![]));
+        plan.closed(&a.id);
+        assert_eq!(plan.reconcile(std::slice::from_ref(&a)), Steps::default());
+        a.enabled = true;
+        assert_eq!(ids(&plan.reconcile(std::slice::from_ref(&a))), (vec![], vec!["a"]));
     }
 }

@@ -19,6 +19,7 @@ use super::run::{Run, Started};
 use super::streams::RunningStream;
 use super::task::{Command, Reply, Session, Task};
 use super::{PublishRefusal, PublishRequest};
+use crate::events::EventKind;
 use crate::model::ids::StreamKey;
 use crate::stream::{Input, StreamSpec};
 
@@ -118,7 +119,9 @@ impl Task {
         }
         self.generation += 1;
         live.publisher = Publisher::new(self.generation, request.clone(), &live.cancel);
-        Some(live.grant(key, stream, commands))
+        let publication = live.grant(key, stream, commands);
+        directory.events.publish(key.clone(), EventKind::StreamPreparing);
+        Some(publication)
     }
 
     /// Starts a stream for its publisher, behind whatever runs under its name.
@@ -151,11 +154,18 @@ impl Task {
     /// Puts a stream into the directory, with a record if there is none, and in the place of one that cannot go on.
     fn seat(&self, key: &StreamKey, session: u64, request: PublishRequest, cancel: &CancellationToken) -> StreamSpec {
         let mut directory = self.shared.write();
-        let entry = directory.entries.entry(key.clone()).or_insert_with(|| Entry::made_by_publisher(key.clone()));
+        let events = directory.events.clone();
+        let entry = directory.entries.entry(key.clone()).or_insert_with(|| {
+            events.publish(key.clone(), EventKind::BroadcastCreated);
+            Entry::made_by_publisher(key.clone())
+        });
         if let Some(before) = entry.live.take() {
             before.cancel.cancel();
+            events.publish(key.clone(), EventKind::StreamEnded { started: before.started });
         }
-        let endpoints = entry.record.endpoints.clone();
+        events.publish(key.clone(), EventKind::StreamPreparing);
+        let switched_on = entry.record.endpoints.iter().filter(|endpoint| endpoint.enabled).cloned().collect();
+        let endpoints = entry.boarded(switched_on, &events);
         let publisher = Publisher::new(session, request, cancel);
         entry.live = Some(Live::starting(session, publisher, cancel.clone(), &entry.record));
         StreamSpec { key: key.clone(), session: cancel.clone(), endpoints }
@@ -185,6 +195,15 @@ impl Task {
         let _ = reply.send(answer);
     }
 
+    /// Data flows: the stream has started, or goes on.
+    pub(super) fn flows(&mut self, key: &StreamKey, generation: u64) {
+        let mut directory = self.shared.write();
+        let Some(live) = directory.published_by(key, generation).filter(|live| live.held.is_none()) else { return };
+        let kind = if live.started { EventKind::StreamResumed } else { EventKind::StreamStarted };
+        live.started = true;
+        directory.events.publish(key.clone(), kind);
+    }
+
     /// A publisher has left: its stream is held for the next one, if there is anything to hold.
     pub(super) fn left(&mut self, key: &StreamKey, generation: u64) {
         let hold = Duration::from_millis(self.shared.settings.stream.hold_ms);
@@ -199,10 +218,11 @@ impl Task {
             Some(commands) => {
                 tracing::info!(stream = %key, hold_ms = left.as_millis(), "publisher gone; the stream is held for the next one");
                 let over = CancellationToken::new();
-                live.held =
-                    Some(Held { since: now, until: SystemTime::now() + left, _timer: over.clone().drop_guard() });
+                let until = SystemTime::now() + left;
+                live.held = Some(Held { since: now, until, _timer: over.clone().drop_guard() });
                 let command = Command::HoldOver { key: key.clone(), generation };
                 let (commands, session) = (commands.downgrade(), live.cancel.clone());
+                directory.events.publish(key.clone(), EventKind::StreamHeld { until });
                 tokio::spawn(async move {
                     tokio::select! {
                         () = over.cancelled() => return,
@@ -265,8 +285,24 @@ impl Live {
     fn grant(&self, key: &StreamKey, stream: Arc<dyn RunningStream>, commands: mpsc::Sender<Command>) -> Publication {
         let Publisher { cancel, released, generation, .. } = &self.publisher;
         let left = Command::Left { key: key.clone(), generation: *generation };
+        let flows = Command::Flows { key: key.clone(), generation: *generation };
         let (watched, session) = (released.clone(), self.cancel.clone());
+        let lease = stream.begin();
+        let mut begun = stream.begun();
         tokio::spawn(async move {
+            tokio::select! {
+                // In this order: who sends something and leaves at once has been there.
+                biased;
+                () = session.cancelled() => return,
+                flowing = async { begun.wait_for(|begun| begun.live).await.is_ok() } => {
+                    if flowing {
+                        // A manager that has ended needs no news.
+                        let _ = commands.send(flows).await;
+                    }
+                }
+                () = watched.cancelled() => {}
+            }
+            drop(begun);
             tokio::select! {
                 () = watched.cancelled() => {}
                 () = session.cancelled() => return,
@@ -276,7 +312,6 @@ impl Live {
                 session.cancel();
             }
         });
-        let lease = stream.begin();
         Publication {
             key: key.clone(),
             stream,

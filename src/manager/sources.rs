@@ -7,14 +7,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use tokio::sync::watch;
 
 use super::task::Task;
 use super::{Command, Manager, ManagerError};
+use crate::events::{EventBus, EventKind};
 use crate::model::ids::StreamKey;
 use crate::model::source::{Source, SourceError};
+
+pub use crate::model::source::{SourceFailure, SourceState, SourceStatus};
 
 /// Everything that is to be pulled now.
 pub type WantedSources = Arc<BTreeMap<StreamKey, WantedSource>>;
@@ -35,74 +37,43 @@ impl WantedSource {
     }
 }
 
-/// How a source that is pulled fares.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum SourceState {
-    /// An attempt runs, and nothing has come of it yet.
-    #[default]
-    Connecting,
-    /// Media comes in.
-    Receiving,
-    /// An attempt failed; another follows.
-    Waiting,
-}
-
-impl SourceState {
-    /// The word on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Connecting => "connecting",
-            Self::Receiving => "receiving",
-            Self::Waiting => "waiting",
-        }
-    }
-}
-
-/// Why the last attempt failed; kept until media comes in again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceFailure {
-    /// In words, without a secret.
-    pub cause: String,
-    /// How far it had come: `resolve`, `connect`, `receive`, …
-    pub phase: &'static str,
-    /// How many attempts have failed in a row.
-    pub attempt: u32,
-    /// When the first of them failed.
-    pub since: SystemTime,
-    /// When the next one starts; none while it runs.
-    pub next_retry_at: Option<SystemTime>,
-}
-
-/// What is seen of a source.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct SourceStatus {
-    /// Where it is.
-    pub state: SourceState,
-    /// What is wrong.
-    pub failure: Option<SourceFailure>,
-    /// Media time that comes in per time; 0 until it is known.
-    pub speed: f64,
-}
-
 /// Says how a source fares; clones share it.
 #[derive(Debug, Clone)]
-pub struct SourceReport(Arc<watch::Sender<SourceStatus>>);
+pub struct SourceReport(Arc<Reported>);
 
-impl Default for SourceReport {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(SourceStatus::default())))
-    }
+#[derive(Debug)]
+struct Reported {
+    stream: StreamKey,
+    status: watch::Sender<SourceStatus>,
+    events: EventBus,
 }
 
 impl SourceReport {
-    /// Changes what is seen.
+    /// Of a source whose first attempt is about to begin; tells it.
+    pub(super) fn begin(stream: StreamKey, events: EventBus) -> Self {
+        let status = SourceStatus::default();
+        events.publish(stream.clone(), EventKind::Source(status.state, None));
+        Self(Arc::new(Reported { stream, status: watch::Sender::new(status), events }))
+    }
+
+    /// Changes what is seen; another state, and another failure, is told.
     pub fn update(&self, change: impl FnOnce(&mut SourceStatus)) {
-        self.0.send_modify(change);
+        let mut told = None;
+        self.0.status.send_modify(|status| {
+            let before = (status.state, status.failure.as_ref().map(|failure| failure.attempt));
+            change(status);
+            if before != (status.state, status.failure.as_ref().map(|failure| failure.attempt)) {
+                told = Some(EventKind::Source(status.state, status.failure.clone()));
+            }
+        });
+        if let Some(told) = told {
+            self.0.events.publish(self.0.stream.clone(), told);
+        }
     }
 
     /// As it is now.
     pub fn status(&self) -> SourceStatus {
-        self.0.borrow().clone()
+        self.0.status.borrow().clone()
     }
 }
 
@@ -156,8 +127,10 @@ impl Task {
     }
 
     fn set_started(&self, key: &StreamKey, started: bool) {
-        if let Some(entry) = self.shared.write().entries.get_mut(key) {
+        let mut directory = self.shared.write();
+        if let Some(entry) = directory.entries.get_mut(key) {
             entry.record.started = started;
+            directory.events.publish(key.clone(), EventKind::BroadcastChanged);
         }
     }
 
@@ -171,7 +144,10 @@ impl Task {
         let current = self.shared.sources.borrow().get(key).cloned();
         let next = match (wanted, current) {
             (Some(wanted), Some(current)) if *current.source == wanted => Some(current),
-            (Some(wanted), _) => Some(WantedSource { source: Arc::new(wanted), report: SourceReport::default() }),
+            (Some(wanted), _) => {
+                let report = SourceReport::begin(key.clone(), directory.events.clone());
+                Some(WantedSource { source: Arc::new(wanted), report })
+            }
             (None, _) => None,
         };
         if let Some(entry) = directory.entries.get_mut(key) {

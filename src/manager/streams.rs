@@ -8,11 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use tokio::sync::watch;
 
+use crate::model::codec::Begun;
 use crate::model::endpoint::EndpointRecord;
 use crate::model::ids::{EndpointId, StreamKey};
 use crate::model::srt_url::SrtUrl;
-use crate::stream::{self, Input, StreamContext, StreamHandle, StreamSnapshot, StreamSpec};
+use crate::stream::preflight::Report;
+use crate::stream::{self, Board, Input, StreamContext, StreamHandle, StreamSnapshot, StreamSpec};
 
 /// Why a stream did not start.
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
@@ -23,6 +26,14 @@ pub trait Streams: Send + Sync + 'static {
     fn start(&self, spec: StreamSpec) -> BoxFuture<'static, Result<Arc<dyn RunningStream>, StartError>>;
     /// The stream of this very server that `url` would publish, as far as that can be said at once.
     fn own_target(&self, url: &SrtUrl) -> Option<StreamKey>;
+    /// Tests a destination for a stream, whether or not that exists; takes less than 5 s.
+    fn test(&self, key: StreamKey, url: SrtUrl) -> BoxFuture<'static, Report>;
+}
+
+impl fmt::Debug for dyn Streams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Streams")
+    }
 }
 
 /// A started stream. None of its calls but the futures may block.
@@ -35,11 +46,15 @@ pub trait RunningStream: Send + Sync + 'static {
     fn end(&self, lease: u64);
     /// Whether the publication that sends, or sent last, has sent anything.
     fn has_data(&self) -> bool;
-    /// Starts an endpoint.
-    fn add_endpoint(&self, endpoint: EndpointRecord);
+    /// Tells when data flows; begins anew with each publication.
+    fn begun(&self) -> watch::Receiver<Begun>;
+    /// Starts an endpoint, which writes how it fares on the board.
+    fn add_endpoint(&self, endpoint: EndpointRecord, board: Board);
+    /// Ends an endpoint's wait for its next attempt. False when there is no such endpoint.
+    fn retry_endpoint(&self, id: &EndpointId) -> bool;
     /// Stops an endpoint and waits, bounded, until it is closed. False when there was none.
     fn remove_endpoint(&self, id: EndpointId) -> BoxFuture<'static, bool>;
-    /// How it fares.
+    /// How it fares; its endpoints are on their boards.
     fn snapshot(&self) -> StreamSnapshot;
     /// For how long no data of the running publication has come; since its begin if none ever has.
     fn silent_for(&self) -> Duration;
@@ -68,6 +83,11 @@ impl Streams for Pipelines {
     fn own_target(&self, url: &SrtUrl) -> Option<StreamKey> {
         self.0.own_target(url)
     }
+
+    fn test(&self, key: StreamKey, url: SrtUrl) -> BoxFuture<'static, Report> {
+        let context = Arc::clone(&self.0);
+        Box::pin(async move { context.test(&url, &key).await })
+    }
 }
 
 impl RunningStream for StreamHandle {
@@ -87,8 +107,16 @@ impl RunningStream for StreamHandle {
         StreamHandle::has_data(self)
     }
 
-    fn add_endpoint(&self, endpoint: EndpointRecord) {
-        StreamHandle::add_endpoint(self, endpoint);
+    fn begun(&self) -> watch::Receiver<Begun> {
+        StreamHandle::begun(self)
+    }
+
+    fn add_endpoint(&self, endpoint: EndpointRecord, board: Board) {
+        StreamHandle::add_endpoint(self, endpoint, board);
+    }
+
+    fn retry_endpoint(&self, id: &EndpointId) -> bool {
+        StreamHandle::retry_endpoint(self, id)
     }
 
     fn remove_endpoint(&self, id: EndpointId) -> BoxFuture<'static, bool> {

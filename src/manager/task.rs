@@ -11,21 +11,23 @@ use futures::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::plan::Steps;
 use super::run::Started;
 use super::streams::Streams;
 use super::view::BroadcastView;
 use super::{
-    BroadcastChange, Deleted, ManagerError, NewBroadcast, Publication, PublishRefusal, PublishRequest, Shared,
+    BroadcastChange, Deleted, EndpointWish, ManagerError, NewBroadcast, Publication, PublishRefusal, PublishRequest,
+    Seen, Shared,
 };
+use crate::events::EventKind;
 use crate::model::endpoint::EndpointRecord;
 use crate::model::ids::{EndpointId, StreamKey};
-use crate::model::srt_url::SrtUrl;
 use crate::store::Store;
 
 /// Where an answer goes. The asker may be gone; then it is dropped.
 pub(super) type Reply<T> = oneshot::Sender<T>;
 
-/// What the task is told to do (the first eight) or told of (the others).
+/// What the task is told to do (up to the shutdown) or told of (the others).
 pub(super) enum Command {
     Publish(PublishRequest, Reply<Result<Publication, PublishRefusal>>),
     Create(NewBroadcast, Reply<Result<BroadcastView, ManagerError>>),
@@ -33,11 +35,23 @@ pub(super) enum Command {
     Delete(StreamKey, Reply<Result<Deleted, ManagerError>>),
     StartSource(StreamKey, Reply<Result<(), ManagerError>>),
     Stop(StreamKey, Reply<bool>),
-    AddEndpoint(StreamKey, Option<EndpointId>, SrtUrl, Reply<Result<EndpointRecord, ManagerError>>),
-    RemoveEndpoint(StreamKey, String, Reply<Result<(), ManagerError>>),
+    CreateEndpoint(StreamKey, Option<EndpointId>, EndpointWish, Reply<Result<EndpointRecord, ManagerError>>),
+    ChangeEndpoint {
+        key: StreamKey,
+        id: EndpointId,
+        seen: Seen,
+        wish: EndpointWish,
+        reply: Reply<Result<EndpointRecord, ManagerError>>,
+    },
+    RemoveEndpoint(StreamKey, String, Option<u64>, Reply<Result<(), ManagerError>>),
     Shutdown(Reply<()>),
     /// A stream has started, or not.
     Started(Started),
+    /// A publisher's data flows.
+    Flows {
+        key: StreamKey,
+        generation: u64,
+    },
     /// A publisher has left its stream.
     Left {
         key: StreamKey,
@@ -142,17 +156,23 @@ impl Task {
                 let was_started = self.stop_source(&key).await;
                 self.stop(&key, was_started, reply);
             }
-            Command::AddEndpoint(key, id, url, reply) => {
-                let _ = reply.send(self.add_endpoint(&key, id, url).await);
+            Command::CreateEndpoint(key, id, wish, reply) => {
+                let _ = reply.send(self.create_endpoint(&key, id, wish).await);
             }
-            Command::RemoveEndpoint(key, id, reply) => match self.remove_endpoint(&key, &id).await {
-                Ok(()) => self.answer_when_stopped(&key, reply, Ok(())),
-                Err(error) => {
-                    let _ = reply.send(Err(error));
+            Command::ChangeEndpoint { key, id, seen, wish, reply } => {
+                self.change_endpoint(&key, id, seen, wish, reply).await;
+            }
+            Command::RemoveEndpoint(key, id, revision, reply) => {
+                match self.remove_endpoint(&key, &id, revision).await {
+                    Ok(()) => self.answer_when_stopped(&key, reply, Ok(())),
+                    Err(error) => {
+                        let _ = reply.send(Err(error));
+                    }
                 }
-            },
+            }
             Command::Shutdown(reply) => return Some(reply),
             Command::Started(started) => self.started(started),
+            Command::Flows { key, generation } => self.flows(&key, generation),
             Command::Left { key, generation } => self.left(&key, generation),
             Command::HoldOver { key, generation } => self.hold_over(&key, generation),
             Command::Ended { key, session } => self.ended(&key, session),
@@ -166,6 +186,7 @@ impl Task {
                     ids.iter().for_each(|id| live.plan.closed(id));
                 }
                 self.reconcile(&key);
+                self.settle(&key);
             }
         }
         None
@@ -173,7 +194,7 @@ impl Task {
 
     /// Starts and stops a live stream's endpoints as its record wants them; answers once those that
     /// are stopped are closed, or the bound is over.
-    fn answer_when_stopped<T: Send + 'static>(&self, key: &StreamKey, reply: Reply<T>, answer: T) {
+    pub(super) fn answer_when_stopped<T: Send + 'static>(&self, key: &StreamKey, reply: Reply<T>, answer: T) {
         match self.reconcile(key) {
             Some(stopped) => self.answer_after(stopped, reply, move |_| answer),
             None => {
@@ -185,22 +206,24 @@ impl Task {
     /// Starts and stops a live stream's endpoints as its record wants them. The token is cancelled
     /// when those that are stopped are closed; None when there are none.
     pub(super) fn reconcile(&self, key: &StreamKey) -> Option<CancellationToken> {
-        let (stream, steps, session) = {
+        let (stream, stop, start, session) = {
             let mut directory = self.shared.write();
+            let events = directory.events.clone();
             let entry = directory.entries.get_mut(key)?;
             let live = entry.live.as_mut()?;
             let stream = Arc::clone(live.stream.as_ref()?);
-            (stream, live.plan.reconcile(&entry.record.endpoints), live.session)
+            let session = live.session;
+            let Steps { stop, start } = live.plan.reconcile(&entry.record.endpoints);
+            (stream, stop, entry.boarded(start, &events), session)
         };
-        for endpoint in steps.start {
-            stream.add_endpoint(endpoint);
+        for (endpoint, board) in start {
+            stream.add_endpoint(endpoint, board);
         }
-        if steps.stop.is_empty() {
+        if stop.is_empty() {
             return None;
         }
         let stopped = CancellationToken::new();
-        let (guard, commands, key, ids) =
-            (stopped.clone().drop_guard(), self.commands.clone(), key.clone(), steps.stop);
+        let (guard, commands, key, ids) = (stopped.clone().drop_guard(), self.commands.clone(), key.clone(), stop);
         let bound = self.shared.bounds.close;
         tokio::spawn(async move {
             let closes = ids.iter().map(|id| {
@@ -226,9 +249,10 @@ impl Task {
         {
             let mut directory = self.shared.write();
             directory.accepting = false;
-            for entry in directory.entries.values_mut() {
+            for (key, entry) in &directory.entries {
                 if let Some(live) = &entry.live {
                     live.cancel.cancel();
+                    directory.events.publish(key.clone(), EventKind::StreamEnded { started: live.started });
                 }
             }
         }

@@ -5,11 +5,14 @@
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::Manager;
 use super::directory::{Entry, Live, Publisher};
 use super::sources::{SourceReport, SourceState, SourceStatus};
 use crate::model::broadcast::{BroadcastRecord, PublishType};
-use crate::model::endpoint::EndpointStatus;
-use crate::stream::StreamSnapshot;
+use crate::model::endpoint::{EndpointRecord, EndpointState, EndpointStatus};
+use crate::model::ids::StreamKey;
+use crate::store::UnreadableEndpoint;
+use crate::stream::{Board, EndpointSnapshot, StreamSnapshot};
 
 /// A broadcast's status, in Ant Media's words.
 ///
@@ -81,14 +84,45 @@ pub struct LiveView {
 }
 
 /// An endpoint as it is at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EndpointView {
     /// Its id.
     pub id: String,
     /// Its URL without secrets.
     pub url: String,
-    /// How it is.
-    pub status: EndpointStatus,
+    /// Where it is in its life.
+    pub state: EndpointState,
+    /// What is wanted of it; None where the stored row can't be read.
+    pub record: Option<EndpointRecord>,
+    /// How it fares and has fared, once it has run.
+    pub seen: Option<EndpointSnapshot>,
+    /// Why the stored row can't be read.
+    pub unreadable: Option<String>,
+}
+
+impl EndpointView {
+    /// The state in Ant Media's words.
+    pub fn status(&self) -> EndpointStatus {
+        self.state.status()
+    }
+}
+
+impl Manager {
+    /// An endpoint as it is now; of a broadcast that exists.
+    pub fn endpoint(&self, key: &StreamKey, id: &str) -> Option<EndpointView> {
+        let directory = self.shared.read();
+        let entry = directory.entries.get(key)?;
+        let found = entry.record.endpoints.iter().find(|endpoint| endpoint.id.as_str() == id);
+        match found {
+            Some(endpoint) => Some(entry.endpoint_view(endpoint)),
+            None => entry.unreadable.iter().find(|row| row.id == id).map(unreadable_view),
+        }
+    }
+
+    /// The endpoints of a broadcast as they are now, in their order; `None` of one that does not exist.
+    pub fn endpoints(&self, key: &StreamKey) -> Option<Vec<EndpointView>> {
+        self.shared.read().entries.get(key).map(Entry::endpoint_views)
+    }
 }
 
 impl Entry {
@@ -98,7 +132,7 @@ impl Entry {
         let held = self.live.as_ref().and_then(|live| live.held.as_ref());
         let source = self.source.as_ref().map(SourceReport::status);
         let status = self.status_seen(snapshot.as_ref().is_some_and(|snapshot| snapshot.live), source.as_ref());
-        let endpoints = self.endpoint_views(snapshot.as_ref());
+        let endpoints = self.endpoint_views();
         let live = self.live.as_ref().filter(|_| held.is_none()).map(|live| live.publisher.view(snapshot));
         let held_until = held.map(|held| held.until);
         BroadcastView { record: self.record.clone(), status, live, source, held_until, endpoints }
@@ -108,10 +142,10 @@ impl Entry {
     pub(super) fn status(&self) -> BroadcastStatus {
         let stream = self.live.as_ref().and_then(|live| live.stream.as_ref());
         let source = self.source.as_ref().map(SourceReport::status);
-        self.status_seen(stream.is_some_and(|stream| stream.snapshot().live), source.as_ref())
+        self.status_seen(stream.is_some_and(|stream| stream.begun().borrow().live), source.as_ref())
     }
 
-    fn status_seen(&self, data_flows: bool, source: Option<&SourceStatus>) -> BroadcastStatus {
+    pub(super) fn status_seen(&self, data_flows: bool, source: Option<&SourceStatus>) -> BroadcastStatus {
         // A publisher of the same id may be there while its own source is not.
         let failed = source.is_some_and(|source| source.state == SourceState::Waiting);
         match &self.live {
@@ -125,22 +159,39 @@ impl Entry {
         }
     }
 
-    fn endpoint_views(&self, snapshot: Option<&StreamSnapshot>) -> Vec<EndpointView> {
-        let idle =
-            if self.published && self.live.is_none() { EndpointStatus::Finished } else { EndpointStatus::Created };
-        let readable = self.record.endpoints.iter().map(|endpoint| EndpointView {
-            id: endpoint.id.to_string(),
-            url: endpoint.url.redacted(),
-            status: snapshot
-                .and_then(|snapshot| snapshot.endpoints.iter().find(|seen| seen.id == endpoint.id))
-                .map_or(idle, |seen| seen.status),
-        });
-        let unreadable = self.unreadable.iter().map(|row| EndpointView {
-            id: row.id.clone(),
-            url: row.shown_url.clone(),
-            status: EndpointStatus::Failed,
-        });
+    fn endpoint_views(&self) -> Vec<EndpointView> {
+        let readable = self.record.endpoints.iter().map(|endpoint| self.endpoint_view(endpoint));
+        let unreadable = self.unreadable.iter().map(unreadable_view);
         readable.chain(unreadable).collect()
+    }
+
+    /// Where an endpoint is, by what its board shows.
+    pub(super) fn endpoint_state(&self, endpoint: &EndpointRecord, seen: Option<EndpointState>) -> EndpointState {
+        match (&self.live, seen) {
+            _ if !endpoint.enabled => EndpointState::Disabled,
+            // Between two runs the board still shows the end of the last.
+            (Some(_), Some(seen)) if seen != EndpointState::Finished => seen,
+            (None, _) if self.published => EndpointState::Finished,
+            _ => EndpointState::Idle,
+        }
+    }
+
+    pub(super) fn endpoint_view(&self, endpoint: &EndpointRecord) -> EndpointView {
+        let seen = self.boards.get(&endpoint.id).map(Board::snapshot);
+        let state = self.endpoint_state(endpoint, seen.as_ref().map(|seen| seen.state));
+        let (id, url, record) = (endpoint.id.to_string(), endpoint.url.redacted(), Some(endpoint.clone()));
+        EndpointView { id, url, state, record, seen, unreadable: None }
+    }
+}
+
+fn unreadable_view(row: &UnreadableEndpoint) -> EndpointView {
+    EndpointView {
+        id: row.id.clone(),
+        url: row.shown_url.clone(),
+        state: EndpointState::Failed,
+        record: None,
+        seen: None,
+        unreadable: Some(row.reason.clone()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The manager over fake streams and a real store: who may publish, what runs, what stays.
 
 mod endpoints;
+mod events;
 mod hold;
 mod publications;
 
