@@ -1,0 +1,192 @@
+// A stream's page: how it comes in, its sound, its tracks, its endpoints, what has happened, its pipeline.
+//
+// Owns what is read for it, and when: numbers come with the ticks, the statistics of the tracks are read while the page
+// is seen, the events before the page was opened once.
+
+import { commands, nameOf } from "./actions.js";
+import { el, icon, render, setHidden, setText } from "./dom.js";
+import { openEndpoints } from "./endpoints.js";
+import { rate } from "./format.js";
+import { graph } from "./graph.js";
+import { KEPT } from "./history.js";
+import { menuButton } from "./menu.js";
+import { address, rest } from "./rest.js";
+import { mediaText, sourceText, stateText, stateTime } from "./row.js";
+import { badge, endpointLook, streamLook } from "./state.js";
+import { ingest, levels, pipeline, section, timeline, tracks } from "./stream_parts.js";
+import { words } from "./words.js";
+
+const LINES = "M2 3.2h12v1.6H2ZM2 7.2h12v1.6H2ZM2 11.2h12v1.6H2Z";
+const STATISTICS_MS = 2_000;
+/** The earlier events come in one piece; a service that is slow is not waited for. */
+const EARLIER_MAX_MS = 5_000;
+
+/** The events of a stream that the service still knows, oldest first. */
+async function earlierEvents(run, app, id) {
+  const query = `streamId=${encodeURIComponent(id)}&types=broadcast,stream,source,endpoint&lastEventId=${run}-0`;
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), EARLIER_MAX_MS);
+  try {
+    const answer = await fetch(address(`${encodeURIComponent(app)}/rest/v2/events?${query}`), { signal: stop.signal, cache: "no-store" });
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    do {
+      const { value, done } = await reader.read();
+      if (done) break;
+      text += value;
+    } while (!text.endsWith("\n\n"));
+    return text.split("\n\n").flatMap((block) => {
+      const [name, data] = ["event: ", "data: "].map((begin) => block.split("\n").find((line) => line.startsWith(begin))?.slice(begin.length));
+      if (!name || !data || name === "hello" || name === "gap") return [];
+      try {
+        return [{ name, ...JSON.parse(data) }];
+      } catch {
+        // The piece was cut; the rest is told by the ticks.
+        return [];
+      }
+    });
+  } catch {
+    return [];
+  } finally {
+    clearTimeout(timer);
+    stop.abort();
+  }
+}
+
+export class StreamPage {
+  #store;
+  #key;
+  #app;
+  #id;
+  #stream = null;
+  #earlier = null;
+  #names = new Map();
+  #state = badge();
+  #time = el("span", { class: "muted number" });
+  #title = el("h2", { class: "stream-title" });
+  #comes = el("p", { class: "muted" });
+  #media = el("p", { class: "number" });
+  #rate = el("span", { class: "figure-value number big" });
+  #graph = graph({ count: KEPT, least: 1e5, label: words.endpoints.graphOf(words.table.bitrate) });
+  #levels = levels();
+  #tracks = tracks();
+  #ingest = ingest();
+  #timeline = timeline();
+  #pipeline;
+  #endpoints = el("ul", { class: "brief" });
+  #gone = el("p", { class: "empty", hidden: true }, words.stream.gone);
+  #content;
+  #timer;
+
+  constructor(store, app, id) {
+    this.#store = store;
+    this.#app = app;
+    this.#id = id;
+    this.#key = `${app}/${id}`;
+    this.#pipeline = pipeline(app, id, id);
+    const menu = menuButton({ "aria-label": words.table.menuOf(id) }, icon(LINES), () => (this.#stream ? commands(store, this.#stream) : []));
+    const edit = () => this.#stream && openEndpoints(store, this.#stream);
+    this.#content = el(
+      "div",
+      { class: "stream-content" },
+      el(
+        "div",
+        { class: "stream-head" },
+        el("div", { class: "stream-name-line" }, menu, this.#title),
+        el("p", { class: "stream-state" }, this.#state.node, this.#time),
+        this.#comes,
+        this.#media,
+      ),
+      el(
+        "div",
+        { class: "parts" },
+        section(words.table.bitrate, el("p", {}, this.#rate), this.#graph.node),
+        this.#levels.node,
+        this.#tracks.node,
+        section(words.stream.endpoints, this.#endpoints, el("button", { type: "button", class: "button small", on: { click: edit } }, words.menu.endpoints)),
+        this.#ingest.node,
+        this.#timeline.node,
+        this.#pipeline.node,
+      ),
+    );
+    this.node = el("section", { class: "page stream-page" }, el("a", { class: "back", href: "#/" }, `← ${words.stream.back}`), this.#gone, this.#content);
+    this.#changed = ({ detail }) => (!detail || detail.key === this.#key) && render(this.render);
+    for (const name of ["stream", "list", "event"]) store.addEventListener(name, this.#changed);
+    this.#timer = setInterval(() => this.#read(), STATISTICS_MS);
+    this.#read();
+    render(this.render);
+  }
+
+  #changed;
+
+  get title() {
+    return this.#id;
+  }
+
+  close() {
+    clearInterval(this.#timer);
+    this.#pipeline.close();
+    for (const name of ["stream", "list", "event"]) this.#store.removeEventListener(name, this.#changed);
+  }
+
+  async #read() {
+    if (document.hidden || !this.#stream || this.#store.connection !== "live") return;
+    try {
+      const [statistics, endpoints] = await Promise.all([rest.statistics(this.#app, this.#id), rest.endpoints(this.#app, this.#id)]);
+      this.#tracks.render(statistics.tracks);
+      this.#ingest.render(statistics.ingest);
+      for (const endpoint of endpoints) this.#names.set(endpoint.id, endpoint.label || endpoint.host || endpoint.url);
+    } catch {
+      // The connection's state says so already; a stream that is gone is said by the list.
+    }
+  }
+
+  async #readEarlier() {
+    this.#earlier = [];
+    this.#earlier = await earlierEvents(this.#store.run, this.#app, this.#id);
+    render(this.render);
+  }
+
+  tick() {
+    if (this.#stream) setText(this.#time, stateTime(this.#stream, this.#store.now()));
+  }
+
+  render = () => {
+    const stream = this.#store.streams.get(this.#key) ?? null;
+    const first = this.#stream === null && stream !== null;
+    this.#stream = stream;
+    setHidden(this.#gone, stream !== null || !this.#store.loaded);
+    setHidden(this.#content, stream === null);
+    if (!stream) return;
+    if (first) this.#read();
+    if (this.#earlier === null && this.#store.run) this.#readEarlier();
+    setText(this.#title, nameOf(stream));
+    this.#state.show(streamLook(stream.status), stateText(stream));
+    const { kind, from } = sourceText(stream);
+    setText(this.#comes, [`${stream.app}/${stream.id}`, from ? words.stream.comesFrom(kind, from) : kind, stream.record.userAgent === "N/A" ? null : stream.record.userAgent].filter(Boolean).join(" · "));
+    const media = mediaText(stream);
+    setText(this.#media, [media.first, media.second].filter(Boolean).join(" · "));
+    setText(this.#rate, stream.status === "broadcasting" ? rate(stream.pulse?.bitrate1sBps) : "–");
+    this.#graph.draw(stream.rate);
+    this.#levels.render(stream.pulse?.tracks ?? []);
+    this.#renderEndpoints(stream);
+    this.#renderTimeline(stream);
+    this.tick();
+  };
+
+  #renderEndpoints(stream) {
+    const lines = [...stream.endpoints.values()].map((endpoint) => {
+      const state = badge();
+      state.show(endpointLook(endpoint.state), words.endpointState[endpoint.state] ?? endpoint.state);
+      const figures = endpoint.figures;
+      return el("li", {}, state.node, el("span", { class: "clip" }, this.#names.get(endpoint.id) ?? endpoint.url ?? endpoint.id), el("span", { class: "number" }, figures?.sendRateBps ? rate(figures.sendRateBps) : ""));
+    });
+    this.#endpoints.replaceChildren(...lines);
+  }
+
+  #renderTimeline(stream) {
+    const since = stream.events[0]?.at ?? Infinity;
+    const before = (this.#earlier ?? []).filter((event) => event.at < since);
+    this.#timeline.render([...before, ...stream.events], (id) => this.#names.get(id) ?? id);
+  }
+}
