@@ -88,7 +88,7 @@ pub(super) fn check_encoding(request: &HttpRequest) -> Result<(), ApiError> {
 }
 
 /// `application/json` or `application/*+json`, sent plain.
-fn check_type(request: &HttpRequest) -> Result<(), ApiError> {
+pub(super) fn check_type(request: &HttpRequest) -> Result<(), ApiError> {
     check_encoding(request)?;
     let unsupported = |message: String| ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
     let given = request.headers().get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));

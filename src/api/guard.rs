@@ -1,8 +1,9 @@
-//! What stands before the handlers: the address filter and CORS.
+//! What stands before the handlers: the address filter, CORS, and a filter of foreign web pages.
 //!
 //! Owns the decision who may ask. Must not read a header to learn the client's address: anybody can
 //! write `X-Forwarded-For`, so only the TCP peer counts. The hard thing: a browser must be able to
-//! read a refusal, so CORS stands outside the filter.
+//! read a refusal, so CORS stands outside the filter. And a browser whose address is allowed asks for every page that
+//! is open in it, so a change is taken only from the service's own pages and those in `rest.origins`.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -11,8 +12,9 @@ use std::time::{Duration, Instant};
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_METHOD, HeaderValue,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderMap, HeaderName,
+    HeaderValue, ORIGIN,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
@@ -21,14 +23,24 @@ use ipnet::IpNet;
 
 use super::ApiState;
 use super::error::ApiError;
+use crate::config::Settings;
 
-const ALLOWED_METHODS: &str = "GET,POST,HEAD,OPTIONS,PUT,DELETE";
-const ALLOWED_HEADERS: &str = "Accept,Origin,X-Requested-With,Access-Control-Request-Method,Access-Control-Request-Headers,Content-Type,Authorization";
+const ALLOWED_METHODS: &str = "GET,POST,HEAD,OPTIONS,PUT,DELETE,PATCH";
+const ALLOWED_HEADERS: &str = "Accept,Origin,X-Requested-With,Access-Control-Request-Method,Access-Control-Request-Headers,Content-Type,Authorization,If-Match,If-None-Match";
+/// What a script may read of an answer beside what every script may.
+const EXPOSED_HEADERS: &str = "ETag,Location,Allow,Retry-After";
 /// How long a browser may remember a preflight, in seconds.
 const PREFLIGHT_AGE_S: &str = "1800";
 
 /// Refusals are logged at most this often: anybody can cause them.
 const REFUSALS_LOG_EVERY: Duration = Duration::from_millis(10_000);
+
+/// Answered to a change that a web page of elsewhere asks for.
+const FOREIGN_PAGE: &str =
+    "A web page of another origin may not change anything here; rest.origins in the configuration names those that may";
+
+/// `Sec-Fetch-Site` of a page of ours, and of what its user has typed.
+const OWN_SITES: [&str; 2] = ["same-origin", "none"];
 
 /// Counts refusals between two lines of the log.
 #[derive(Debug, Default)]
@@ -55,15 +67,32 @@ fn allowed(allow: &[IpNet], ip: IpAddr) -> bool {
 }
 
 /// Lets through who is in `rest.allow`.
-pub(super) async fn allow_list(
+pub(super) async fn allow_list<B: MessageBody + 'static>(
     request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<EitherBody<impl MessageBody, BoxBody>>, Error> {
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
+    allow_list_by(request, next, "rest.allow", |settings| &settings.rest.allow).await
+}
+
+/// Lets through who is in `metrics.allow`.
+pub(super) async fn metrics_allow_list<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
+    allow_list_by(request, next, "metrics.allow", |settings| &settings.metrics.allow).await
+}
+
+async fn allow_list_by<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+    key: &'static str,
+    list: fn(&Settings) -> &[IpNet],
+) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
     let peer = request.peer_addr();
     let passes = request
         .app_data::<web::Data<ApiState>>()
         .zip(peer)
-        .is_some_and(|(state, peer)| allowed(&state.settings.rest.allow, peer.ip()));
+        .is_some_and(|(state, peer)| allowed(list(&state.settings), peer.ip()));
     if passes {
         return Ok(next.call(request).await?.map_into_left_body());
     }
@@ -71,10 +100,48 @@ pub(super) async fn allow_list(
         && let Some(refused) = state.refusals.count(Instant::now())
     {
         let peer = peer.map(|peer| peer.ip().to_canonical());
-        tracing::warn!(?peer, refused, "requests from outside rest.allow are refused");
+        tracing::warn!(?peer, refused, key, "requests from outside the allow list are refused");
     }
     let refusal = ApiError::new(StatusCode::FORBIDDEN, "Not allowed IP").error_response();
     Ok(request.into_response(refusal).map_into_right_body())
+}
+
+/// Refuses a change that a web page of another origin asks for, unless it stands in `rest.origins`.
+///
+/// A browser says which page asks in `Sec-Fetch-Site` (Fetch Metadata; only to https and localhost), and in `Origin`.
+/// Both are beyond a page's reach, and what is no browser sends neither. The order is the one in which they can be
+/// relied on: a proxy in front may have changed `Host`, which `Origin` is compared with.
+pub(super) async fn own_pages<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
+    let state = request.app_data::<web::Data<ApiState>>();
+    if state.is_some_and(|state| is_own_page(request.method(), request.headers(), &state.settings.rest.origins)) {
+        return Ok(next.call(request).await?.map_into_left_body());
+    }
+    let refusal = ApiError::new(StatusCode::FORBIDDEN, FOREIGN_PAGE).error_response();
+    Ok(request.into_response(refusal).map_into_right_body())
+}
+
+fn is_own_page(method: &Method, headers: &HeaderMap, origins: &[String]) -> bool {
+    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("null"));
+    if [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) {
+        return true;
+    }
+    let site = text(HeaderName::from_static("sec-fetch-site"));
+    let Some(origin) = text(ORIGIN) else {
+        return site.is_none_or(|site| OWN_SITES.contains(&site));
+    };
+    if origins.iter().any(|listed| listed == "*" || listed.eq_ignore_ascii_case(origin)) {
+        return true;
+    }
+    match site {
+        Some(site) => OWN_SITES.contains(&site),
+        None => {
+            let asked = origin.split_once("://").map(|(_, authority)| authority);
+            asked.is_some_and(|asked| text(HOST).is_some_and(|host| host.eq_ignore_ascii_case(asked)))
+        }
+    }
 }
 
 /// Answers preflights and lets scripts of any origin read the answers, as Ant Media does.
@@ -82,13 +149,15 @@ pub(super) async fn cors(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody, BoxBody>>, Error> {
-    cors_by(request, next, |_, answer| {
+    let mut response = cors_by(request, next, |_, answer| {
         answer
             .insert_header((ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS))
             .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS))
             .insert_header((ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE_S));
     })
-    .await
+    .await?;
+    response.headers_mut().insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
+    Ok(response)
 }
 
 /// As [`cors`], where `allow` says in the answer to a preflight what may be asked.
@@ -123,6 +192,45 @@ mod tests {
             assert_eq!(refusals.count(begun), None);
         }
         assert_eq!(refusals.count(begun + REFUSALS_LOG_EVERY), Some(501));
+    }
+
+    #[test]
+    fn a_change_is_taken_from_our_own_pages_and_from_what_is_no_browser() {
+        let listed = ["https://dash.example.org".to_owned()];
+        let any = ["*".to_owned()];
+        let own = "http://10.0.0.5:5080";
+        let evil = "http://evil.example";
+        for (method, origin, site, origins, wanted) in [
+            ("POST", None, None, &[][..], true),
+            ("POST", Some(own), None, &[], true),
+            ("POST", Some("HTTP://10.0.0.5:5080"), None, &[], true),
+            ("DELETE", Some(evil), None, &[], false),
+            ("POST", Some("http://10.0.0.5:5081"), None, &[], false),
+            // A sandboxed frame, a file.
+            ("POST", Some("null"), None, &[], false),
+            ("POST", Some(""), None, &[], false),
+            // Behind a proxy that names another host.
+            ("PATCH", Some("https://panel.example.org"), Some("same-origin"), &[], true),
+            ("PUT", Some(own), Some("cross-site"), &[], false),
+            ("PUT", Some(evil), Some("same-site"), &[], false),
+            ("POST", None, Some("none"), &[], true),
+            ("POST", None, Some("cross-site"), &[], false),
+            ("GET", Some(evil), Some("cross-site"), &[], true),
+            ("OPTIONS", Some(evil), Some("cross-site"), &[], true),
+            ("POST", Some("https://dash.example.org"), Some("cross-site"), &listed, true),
+            ("POST", Some("https://dash.example.org.evil"), Some("cross-site"), &listed, false),
+            ("POST", Some(evil), Some("cross-site"), &any, true),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_static("10.0.0.5:5080"));
+            let mut give = |name, value: Option<&'static str>| {
+                value.map(|value| headers.insert(name, HeaderValue::from_static(value)));
+            };
+            give(ORIGIN, origin);
+            give(HeaderName::from_static("sec-fetch-site"), site);
+            let method = method.parse().expect("method");
+            assert_eq!(is_own_page(&method, &headers, origins), wanted, "{method} {origin:?} {site:?}");
+        }
     }
 
     #[test]

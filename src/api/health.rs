@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::rest::methods;
 use super::{ApiState, guard};
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Health {
     status: &'static str,
     version: &'static str,
@@ -20,7 +20,7 @@ struct Health {
     endpoints: usize,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct PortsDto {
     http: u16,
     https: u16,
@@ -32,10 +32,15 @@ struct PortsDto {
     srt: u16,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Status {
     status: &'static str,
 }
+
+/// What is documented of it.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(health, live, ready))]
+pub(super) struct Documented;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -53,6 +58,15 @@ fn status(state: &ApiState) -> &'static str {
     }
 }
 
+/// What runs and where.
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "service",
+    responses(
+        (status = 200, description = "what runs and where", body = Health),
+    ),
+)]
 async fn health(state: web::Data<ApiState>) -> HttpResponse {
     let totals = state.manager.totals();
     HttpResponse::Ok().json(Health {
@@ -73,10 +87,28 @@ async fn health(state: web::Data<ApiState>) -> HttpResponse {
 }
 
 /// That this is answered is the answer.
+#[utoipa::path(
+    get,
+    path = "/health/live",
+    tag = "service",
+    responses(
+        (status = 200, description = "it answers", body = Status),
+    ),
+)]
 async fn live() -> HttpResponse {
     HttpResponse::Ok().json(Status { status: "ok" })
 }
 
+/// Whether every listener is up.
+#[utoipa::path(
+    get,
+    path = "/health/ready",
+    tag = "service",
+    responses(
+        (status = 200, description = "every listener is up", body = Status),
+        (status = 503, description = "starting or stopping", body = Status),
+    ),
+)]
 async fn ready(state: web::Data<ApiState>) -> HttpResponse {
     let status = status(&state);
     let mut answer = if status == "ok" { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };

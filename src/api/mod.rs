@@ -1,5 +1,5 @@
 //! The HTTP side: Ant Media's REST v2 under `/{app}/rest/v2`, its WebRTC signalling at `/{app}/websocket`,
-//! WHIP at `/{app}/whip/{id}`, the page to publish from at `/{app}/`, and `/health`.
+//! WHIP at `/{app}/whip/{id}`, the page to publish from at `/{app}/`, the panel at `/`, and `/health`.
 //!
 //! Owns routes, wire types, status codes and message texts. Must not know GStreamer, SQL or a
 //! protocol: it asks the [`Manager`] and the WebRTC ingest and words the answer. The hard thing: to give the
@@ -11,11 +11,18 @@
 //! anywhere too.
 
 mod body;
+mod diagnosis;
 mod dto;
 mod error;
+mod events;
+mod files;
 mod guard;
 mod health;
+mod metrics;
+mod openapi;
 mod page;
+mod panel;
+mod problem;
 mod publishers;
 mod rest;
 mod signalling;
@@ -33,6 +40,7 @@ use std::time::{Duration, Instant};
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
@@ -58,6 +66,8 @@ const SHUTDOWN_WAIT_S: u64 = 1;
 const SOCKETS_CLOSE_WAIT: Duration = Duration::from_millis(500);
 /// Between two looks whether they have.
 const SOCKETS_LOOK_EVERY: Duration = Duration::from_millis(10);
+/// Tests of destinations at once: each holds a thread that blocks, and sends packets to whom a client names.
+const TESTS_MAX: usize = 4;
 /// When somebody for whom there was no place may try again, in seconds (the header's unit).
 const RETRY_AFTER_S: u16 = 5;
 
@@ -101,7 +111,13 @@ pub struct ApiState {
     socket_bounds: signalling::Bounds,
     /// The WHIP sessions that run.
     whip: whip::Sessions,
-    /// Ends the WebSockets.
+    /// Room for tests of destinations.
+    tests: Arc<Semaphore>,
+    /// What has been counted of streams that are over.
+    sums: metrics::Sums,
+    /// What happens, for those who listen.
+    events: events::Events,
+    /// Ends the WebSockets and the streams of events.
     stopping: CancellationToken,
 }
 
@@ -112,7 +128,10 @@ impl ApiState {
     }
 
     fn over(manager: Manager, publishers: Publishers, settings: Arc<Settings>, ports: Ports) -> Self {
+        metrics::note_start();
+        let stopping = CancellationToken::new();
         Self {
+            events: events::Events::new(manager.clone(), stopping.clone()),
             manager,
             settings,
             ports,
@@ -123,7 +142,9 @@ impl ApiState {
             sockets: signalling::Places::default(),
             socket_bounds: signalling::Bounds::default(),
             whip: whip::Sessions::default(),
-            stopping: CancellationToken::new(),
+            tests: Arc::new(Semaphore::new(TESTS_MAX)),
+            sums: metrics::Sums::default(),
+            stopping,
         }
     }
 
@@ -152,9 +173,13 @@ pub fn configure(config: &mut web::ServiceConfig, state: Arc<ApiState>) {
     config
         .app_data(web::Data::from(state))
         .configure(health::routes)
+        .configure(diagnosis::routes)
+        .configure(metrics::routes)
+        .configure(openapi::routes)
         .configure(rest::routes)
         .configure(signalling::routes)
         .configure(whip::routes)
+        .configure(panel::routes)
         .configure(page::routes)
         .default_service(web::to(error::no_such_path));
 }
@@ -170,6 +195,7 @@ pub fn serve(
     state: Arc<ApiState>,
 ) -> io::Result<Server> {
     let mut server = HttpServer::new(move || App::new().configure(|config| configure(config, Arc::clone(&state))))
+        .on_connect(events::remember)
         .workers(WORKERS)
         .max_connections(CONNECTIONS_PER_WORKER_MAX)
         .client_request_timeout(REQUEST_HEAD_WAIT)

@@ -13,7 +13,7 @@ use crate::manager::{BroadcastStatus, BroadcastView, SourceFailure, TYPE_LIVE_ST
 use crate::model::source::shown;
 use crate::model::srt_url::redact;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct BroadcastDto {
     stream_id: String,
@@ -88,6 +88,7 @@ pub(in crate::api) struct BroadcastDto {
     playlist_loop_enabled: bool,
     update_time: i64,
     role: Option<String>,
+    #[schema(value_type = Option<Object>)]
     hls_parameters: Option<Map<String, Value>>,
     auto_start_stop_enabled: bool,
     encoder_settings_list: Option<Vec<Value>>,
@@ -110,7 +111,7 @@ pub(in crate::api) struct BroadcastDto {
 }
 
 /// Why a source does not come in.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct SourceErrorDto {
     cause: String,
@@ -159,6 +160,7 @@ impl BroadcastDto {
         let set = BroadcastBody::from_fields(&view.record.fields);
         let info = StreamInfo::of(view);
         let stream = view.live.as_ref().and_then(|live| live.stream.as_ref());
+        let ingest = stream.and_then(|stream| stream.ingest.as_ref());
         let live = LiveTimes::of(view, SystemTime::now());
         Self {
             stream_id: view.record.key.id.to_string(),
@@ -209,10 +211,10 @@ impl BroadcastDto {
             encoder_queue_size: 0,
             drop_packet_count_in_ingestion: 0,
             drop_frame_count_in_encoding: 0,
-            packet_lost_ratio: 0.0,
-            packets_lost: 0,
-            jitter_ms: 0,
-            rtt_ms: 0,
+            packet_lost_ratio: ingest.map_or(0.0, |ingest| (ingest.loss_ratio * 1e6).round() / 1e6),
+            packets_lost: ingest.map_or(0, |ingest| i32::try_from(ingest.lost_packets).unwrap_or(i32::MAX)),
+            jitter_ms: ingest.and_then(|ingest| ingest.jitter_ms).map_or(0, |jitter_ms| jitter_ms.round() as i32),
+            rtt_ms: ingest.and_then(|ingest| ingest.rtt_ms).map_or(0, |rtt_ms| rtt_ms.round() as i32),
             user_agent: view.live.as_ref().and_then(|live| live.user_agent.clone()).unwrap_or_else(|| "N/A".to_owned()),
             remote_ip: view.live.as_ref().map(|live| live.peer.ip().to_canonical().to_string()),
             latitude: set.latitude,

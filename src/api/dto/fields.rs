@@ -15,7 +15,7 @@ use crate::model::srt_url::redact;
 pub(in crate::api) const REDACTED: &str = "***";
 
 /// The body of create and update, and the stored fields. Unknown names are ignored; null is absent.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub(in crate::api) struct BroadcastBody {
     /// Only at creation.
@@ -91,6 +91,7 @@ pub(in crate::api) struct BroadcastBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::api) role: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub(in crate::api) hls_parameters: Option<Map<String, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::api) auto_start_stop_enabled: Option<bool>,

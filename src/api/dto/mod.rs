@@ -2,20 +2,31 @@
 //! `api` knows them.
 
 mod broadcast;
+pub(in crate::api) mod endpoint;
+mod endpoint_input;
+mod endpoint_statistics;
 mod fields;
+mod preflight;
 mod statistics;
+mod stream_statistics;
 
 use serde::{Deserialize, Serialize};
 
 use crate::manager::{EndpointView, WantedEndpoint};
 
 pub(super) use broadcast::{BroadcastDto, Origin};
+pub(super) use endpoint::EndpointResource;
+pub(super) use endpoint_input::{EndpointInput, Given, INPUT_FIELDS, READ_FIELDS, RetryInput};
 pub(super) use fields::{BroadcastBody, REDACTED};
-pub(super) use statistics::{AppBroadcastStatistics, BroadcastStatistics, SimpleStat, StreamInfo, Version};
+pub(super) use preflight::PreflightResource;
+pub(super) use statistics::{
+    AppBroadcastStatistics, Applications, BroadcastStatistics, SimpleStat, StreamInfo, Version, codec_name,
+};
+pub(super) use stream_statistics::StreamStatistics;
 
 /// The answer to every change. Nulls are written: which of them are null and which empty depends, as
 /// in Ant Media, on the call.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ResultDto {
     success: bool,
@@ -47,7 +58,7 @@ impl ResultDto {
 }
 
 /// An endpoint in `endPointList`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct EndpointDto {
     status: &'static str,
@@ -60,7 +71,7 @@ pub(super) struct EndpointDto {
 impl From<&EndpointView> for EndpointDto {
     fn from(endpoint: &EndpointView) -> Self {
         Self {
-            status: endpoint.status.as_str(),
+            status: endpoint.status().as_str(),
             // Ant Media's only type since the social endpoints went.
             kind: "generic",
             endpoint_url: endpoint.url.clone(),
@@ -70,7 +81,7 @@ impl From<&EndpointView> for EndpointDto {
 }
 
 /// An endpoint as a client gives it. `status` and `type` are ours to say and not read.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct EndpointBody {
     endpoint_url: Option<String>,

@@ -5,9 +5,10 @@ use serde::Serialize;
 
 use crate::manager::BroadcastView;
 use crate::model::codec::{Codec, TrackKind};
+use crate::model::ids::AppName;
 
 /// `{"number": n}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(in crate::api) struct SimpleStat {
     number: usize,
 }
@@ -19,7 +20,7 @@ impl From<usize> for SimpleStat {
 }
 
 /// Who watches one stream.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(in crate::api) struct BroadcastStatistics {
     #[serde(rename = "totalRTMPWatchersCount")]
     rtmp: i32,
@@ -39,7 +40,7 @@ impl BroadcastStatistics {
 }
 
 /// Who watches an application, and how many streams of it are live.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(in crate::api) struct AppBroadcastStatistics {
     #[serde(flatten)]
     watchers: BroadcastStatistics,
@@ -54,7 +55,7 @@ impl AppBroadcastStatistics {
 }
 
 /// One rendition of a live stream; there is exactly one, the stream itself.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct StreamInfo {
     /// Pixels.
@@ -115,7 +116,7 @@ impl StreamInfo {
 }
 
 /// Ant Media writes its enum's names: capitals.
-fn codec_name(codec: Codec) -> &'static str {
+pub(in crate::api) fn codec_name(codec: Codec) -> &'static str {
     match codec {
         Codec::H264 => "H264",
         Codec::H265 => "H265",
@@ -126,8 +127,21 @@ fn codec_name(codec: Codec) -> &'static str {
     }
 }
 
+/// The applications, as Ant Media lists them.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(in crate::api) struct Applications {
+    /// Their names, as configured.
+    applications: Vec<String>,
+}
+
+impl Applications {
+    pub(in crate::api) fn of(apps: &[AppName]) -> Self {
+        Self { applications: apps.iter().map(ToString::to_string).collect() }
+    }
+}
+
 /// What serves here.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct Version {
     version_name: &'static str,

@@ -22,6 +22,17 @@ const DELETED_NOT_STOPPED: &str = "broadcast is deleted but could not stopped ";
 type Answer = Result<HttpResponse, ApiError>;
 type State = web::Data<ApiState>;
 
+/// Creates a broadcast, with endpoints to begin with.
+#[utoipa::path(
+    post,
+    path = "/{app}/rest/v2/broadcasts/create",
+    tag = "broadcasts",
+    params(crate::api::openapi::InApp, ("autoStart" = Option<bool>, Query, description = "Pull its source at once; the answer is then a Result")),
+    request_body(content = Option<crate::api::dto::BroadcastBody>),
+    responses(
+        (status = 200, description = "the broadcast, or a Result", body = crate::api::openapi::Created),
+    ),
+)]
 pub(super) async fn create(
     request: HttpRequest,
     state: State,
@@ -92,7 +103,19 @@ fn split(mut body: BroadcastBody) -> Result<(Option<Vec<WantedEndpoint>>, Map<St
     Ok((endpoints, body.into_fields()))
 }
 
+/// A broadcast as it is now.
+///
 /// 404 with an empty body when it is unknown: a script tests for just that.
+#[utoipa::path(
+    get,
+    path = "/{app}/rest/v2/broadcasts/{id}",
+    tag = "broadcasts",
+    params(crate::api::openapi::OfStream),
+    responses(
+        (status = 200, description = "the broadcast", body = crate::api::dto::BroadcastDto),
+        (status = 404, description = "there is none; the body is empty"),
+    ),
+)]
 pub(super) async fn get(request: HttpRequest, state: State, target: Target) -> HttpResponse {
     match target.key.and_then(|key| state.manager.get(&key)) {
         Some(view) => HttpResponse::Ok().json(BroadcastDto::of(&view, &origin(&request, &state))),
@@ -100,6 +123,17 @@ pub(super) async fn get(request: HttpRequest, state: State, target: Target) -> H
     }
 }
 
+/// Changes fields of a broadcast; a list of endpoints replaces the whole list.
+#[utoipa::path(
+    put,
+    path = "/{app}/rest/v2/broadcasts/{id}",
+    tag = "broadcasts",
+    params(crate::api::openapi::OfStream),
+    request_body = crate::api::dto::BroadcastBody,
+    responses(
+        (status = 200, description = "done, or refused with the reason", body = crate::api::dto::ResultDto),
+    ),
+)]
 pub(super) async fn update(state: State, target: Target, JsonBody(body): JsonBody<BroadcastBody>) -> Answer {
     let Some(mut body) = body else {
         return Err(ApiError::bad_request("The body is missing"));
@@ -135,6 +169,16 @@ fn keep_password_at_home(stored: &Map<String, Value>, change: &mut Map<String, V
     }
 }
 
+/// Ends a broadcast's stream and forgets it with its endpoints.
+#[utoipa::path(
+    delete,
+    path = "/{app}/rest/v2/broadcasts/{id}",
+    tag = "broadcasts",
+    params(crate::api::openapi::OfStream),
+    responses(
+        (status = 200, description = "done, or refused with the reason", body = crate::api::dto::ResultDto),
+    ),
+)]
 pub(super) async fn delete(state: State, target: Target) -> Answer {
     let Some(key) = target.key else {
         return Err(ApiError::refused(""));
@@ -152,6 +196,15 @@ async fn delete_one(state: &ApiState, key: StreamKey) -> Result<ResultDto, ApiEr
 }
 
 /// Deletes all of them; the answer is the last one's, as in Ant Media.
+#[utoipa::path(
+    delete,
+    path = "/{app}/rest/v2/broadcasts",
+    tag = "broadcasts",
+    params(crate::api::openapi::InApp, ("ids" = Option<String>, Query, description = "Ids with commas between")),
+    responses(
+        (status = 200, description = "done, or refused with the reason", body = crate::api::dto::ResultDto),
+    ),
+)]
 pub(super) async fn delete_many(state: State, App(app): App, query: Query) -> Answer {
     let ids: Vec<&str> =
         query.text("ids").unwrap_or_default().split(',').map(str::trim).filter(|id| !id.is_empty()).collect();
@@ -172,6 +225,15 @@ pub(super) async fn delete_many(state: State, App(app): App, query: Query) -> An
 }
 
 /// Starts pulling a source; one that is pulled already goes on.
+#[utoipa::path(
+    post,
+    path = "/{app}/rest/v2/broadcasts/{id}/start",
+    tag = "broadcasts",
+    params(crate::api::openapi::OfStream),
+    responses(
+        (status = 200, description = "done, or refused with the reason", body = crate::api::dto::ResultDto),
+    ),
+)]
 pub(super) async fn start(state: State, target: Target) -> Answer {
     let Some(key) = target.key else {
         return Err(ApiError::refused(format!("No Stream Exists with id:{}", target.id)));
@@ -180,6 +242,16 @@ pub(super) async fn start(state: State, target: Target) -> Answer {
     Ok(HttpResponse::Ok().json(ResultDto::bare(true)))
 }
 
+/// Ends a live stream: its publisher is disconnected, its source pulled no more.
+#[utoipa::path(
+    post,
+    path = "/{app}/rest/v2/broadcasts/{id}/stop",
+    tag = "broadcasts",
+    params(crate::api::openapi::OfStream),
+    responses(
+        (status = 200, description = "done, or refused with the reason", body = crate::api::dto::ResultDto),
+    ),
+)]
 pub(super) async fn stop(state: State, target: Target) -> HttpResponse {
     let stopped = match target.key {
         Some(key) => state.manager.stop(key).await,

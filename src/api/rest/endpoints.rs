@@ -17,6 +17,17 @@ use crate::model::srt_url::SrtUrl;
 type Answer = Result<HttpResponse, ApiError>;
 type State = web::Data<ApiState>;
 
+/// Adds an endpoint; `dataId` is its id.
+#[utoipa::path(
+    post,
+    path = "/{app}/rest/v2/broadcasts/{id}/endpoint",
+    tag = "broadcasts",
+    params(crate::api::openapi::OfStream, ("resolutionHeight" = Option<i64>, Query, description = "Only 0, or the height of the stream: it is sent on as it comes")),
+    request_body = crate::api::dto::EndpointBody,
+    responses(
+        (status = 200, description = "done, or refused with the reason", body = crate::api::dto::ResultDto),
+    ),
+)]
 pub(super) async fn add(state: State, target: Target, query: Query, JsonBody(body): JsonBody<EndpointBody>) -> Answer {
     let id = &target.id;
     let height = query.value::<i64>("resolutionHeight")?;
@@ -43,6 +54,16 @@ pub(super) async fn add(state: State, target: Target, query: Query, JsonBody(bod
     }
 }
 
+/// Removes an endpoint.
+#[utoipa::path(
+    delete,
+    path = "/{app}/rest/v2/broadcasts/{id}/endpoint",
+    tag = "broadcasts",
+    params(crate::api::openapi::OfStream, ("endpointServiceId" = Option<String>, Query, description = "Which one"), ("resolutionHeight" = Option<i64>, Query, description = "Only 0, or the height of the stream: it is sent on as it comes")),
+    responses(
+        (status = 200, description = "done, or refused with the reason", body = crate::api::dto::ResultDto),
+    ),
+)]
 pub(super) async fn remove(state: State, target: Target, query: Query) -> Answer {
     let height = query.value::<i64>("resolutionHeight")?;
     let Some(endpoint_id) = query.text("endpointServiceId").filter(|id| !id.is_empty()) else {

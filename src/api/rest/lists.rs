@@ -13,6 +13,16 @@ const LIST_SIZE_MAX: usize = 250;
 
 type State = web::Data<ApiState>;
 
+/// Broadcasts of an application, filtered, ordered, a page at a time.
+#[utoipa::path(
+    get,
+    path = "/{app}/rest/v2/broadcasts/list/{offset}/{size}",
+    tag = "broadcasts",
+    params(crate::api::openapi::InApp, ("offset" = i64, Path), ("size" = i64, Path, description = "250 at most"), ("type_by" = Option<String>, Query), ("search" = Option<String>, Query), ("sort_by" = Option<String>, Query, description = "name, date or status"), ("order_by" = Option<String>, Query, description = "asc or desc")),
+    responses(
+        (status = 200, description = "a page of them", body = Vec<crate::api::dto::BroadcastDto>),
+    ),
+)]
 pub(super) async fn list(
     request: HttpRequest,
     state: State,
@@ -48,28 +58,88 @@ fn count_in_path(name: &str, text: &str) -> Result<usize, ApiError> {
     }
 }
 
+/// How many broadcasts an application has.
+#[utoipa::path(
+    get,
+    path = "/{app}/rest/v2/broadcasts/count",
+    tag = "broadcasts",
+    params(crate::api::openapi::InApp),
+    responses(
+        (status = 200, description = "how many", body = crate::api::dto::SimpleStat),
+    ),
+)]
 pub(super) async fn count(state: State, App(app): App) -> HttpResponse {
     HttpResponse::Ok().json(SimpleStat::from(state.manager.count(&app, None)))
 }
 
+/// How many of them a search finds.
+#[utoipa::path(
+    get,
+    path = "/{app}/rest/v2/broadcasts/count/{search}",
+    tag = "broadcasts",
+    params(crate::api::openapi::InApp, ("search" = String, Path)),
+    responses(
+        (status = 200, description = "how many", body = crate::api::dto::SimpleStat),
+    ),
+)]
 pub(super) async fn count_found(state: State, App(app): App, path: web::Path<(String, String)>) -> HttpResponse {
     let (_, search) = path.into_inner();
     HttpResponse::Ok().json(SimpleStat::from(state.manager.count(&app, Some(&search))))
 }
 
+/// How many of them are live.
+#[utoipa::path(
+    get,
+    path = "/{app}/rest/v2/broadcasts/active-live-stream-count",
+    tag = "broadcasts",
+    params(crate::api::openapi::InApp),
+    responses(
+        (status = 200, description = "how many", body = crate::api::dto::SimpleStat),
+    ),
+)]
 pub(super) async fn count_live(state: State, App(app): App) -> HttpResponse {
     HttpResponse::Ok().json(SimpleStat::from(state.manager.count_broadcasting(&app)))
 }
 
+/// Who watches an application, and how many streams of it are live.
+#[utoipa::path(
+    get,
+    path = "/{app}/rest/v2/broadcasts/total-broadcast-statistics",
+    tag = "broadcasts",
+    params(crate::api::openapi::InApp),
+    responses(
+        (status = 200, description = "watchers, of whom there are none here", body = crate::api::dto::AppBroadcastStatistics),
+    ),
+)]
 pub(super) async fn total_statistics(state: State, App(app): App) -> HttpResponse {
     HttpResponse::Ok().json(AppBroadcastStatistics::of(state.manager.count_broadcasting(&app)))
 }
 
+/// Who watches a stream: nobody, for nothing is played out here.
+#[utoipa::path(
+    get,
+    path = "/{app}/rest/v2/broadcasts/{id}/broadcast-statistics",
+    tag = "broadcasts",
+    params(crate::api::openapi::OfStream),
+    responses(
+        (status = 200, description = "watchers, of whom there are none here", body = crate::api::dto::BroadcastStatistics),
+    ),
+)]
 pub(super) async fn statistics(state: State, target: Target) -> HttpResponse {
     let known = target.key.is_some_and(|key| state.manager.get(&key).is_some());
     HttpResponse::Ok().json(BroadcastStatistics::of(known))
 }
 
+/// Size, bitrate and codecs of a live stream.
+#[utoipa::path(
+    get,
+    path = "/{app}/rest/v2/broadcasts/{id}/stream-info",
+    tag = "broadcasts",
+    params(crate::api::openapi::OfStream),
+    responses(
+        (status = 200, description = "one entry while it is live", body = Vec<crate::api::dto::StreamInfo>),
+    ),
+)]
 pub(super) async fn stream_info(state: State, target: Target) -> HttpResponse {
     let view = target.key.and_then(|key| state.manager.get(&key));
     let info: Vec<StreamInfo> = view.as_ref().and_then(StreamInfo::of).into_iter().collect();

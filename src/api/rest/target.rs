@@ -34,7 +34,7 @@ pub(in crate::api) struct Target {
 /// A query's pairs; of equal keys the last one counts.
 pub(in crate::api) struct Query(HashMap<String, String>);
 
-fn segment(request: &HttpRequest, name: &str) -> String {
+pub(super) fn segment(request: &HttpRequest, name: &str) -> String {
     let raw = request.match_info().get(name).unwrap_or_default();
     percent_decode_str(raw).decode_utf8_lossy().into_owned()
 }
@@ -86,12 +86,12 @@ impl Query {
         self.0.into_iter()
     }
 
-    pub(super) fn text(&self, key: &str) -> Option<&str> {
+    pub(in crate::api) fn text(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
     }
 
     /// A number or a flag; 400 when it is something else. Empty is absent.
-    pub(super) fn value<T: FromStr>(&self, key: &str) -> Result<Option<T>, ApiError> {
+    pub(in crate::api) fn value<T: FromStr>(&self, key: &str) -> Result<Option<T>, ApiError> {
         match self.text(key).filter(|text| !text.is_empty()) {
             None => Ok(None),
             Some(text) => text

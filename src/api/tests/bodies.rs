@@ -87,7 +87,7 @@ async fn a_body_may_have_64_kib_and_not_a_byte_more() {
 async fn paths_and_methods_that_are_not_there() {
     let world = World::new().await;
     for (method, path, status, wanted) in [
-        ("GET", "/", 404, "There is nothing at this path"),
+        ("GET", "/rest/v2/nope", 404, "There is nothing at this path"),
         ("GET", "/live/rest/v2/nope", 404, "There is nothing at this path"),
         ("POST", "/nope/rest/v2/broadcasts/create", 404, "Application does not exist: nope"),
         ("GET", "/nope/rest/v2/broadcasts/s", 404, "Application does not exist: nope"),

@@ -181,6 +181,9 @@ async fn a_live_broadcast_shows_what_is_measured() {
         ("bitrate", 2_128_000.into()),
         ("width", 1280.into()),
         ("height", 720.into()),
+        ("packetsLost", 10.into()),
+        ("packetLostRatio", 0.01.into()),
+        ("rttMs", 20.into()),
         ("userAgent", "FMLE/3.0".into()),
         ("remoteIp", "192.0.2.7".into()),
         ("metaData", r#"{"k":"v"}"#.into()),
@@ -219,6 +222,41 @@ async fn a_live_broadcast_shows_what_is_measured() {
     let info = world.get(&format!("{BASE}/s/stream-info")).await.json();
     assert_eq!((&info[0]["videoCodec"], &info[0]["videoTranscodedFrom"]), (&"H264".into(), &"VP8".into()));
     assert_eq!(info[0]["audioTranscodedFrom"], "Opus");
+}
+
+#[actix_web::test]
+async fn a_streams_numbers_have_units_in_their_names() {
+    let world = World::new().await;
+    let publication = world.publish("s").await;
+    let path = format!("{BASE}/s/statistics");
+    let early = world.get(&path).await.json();
+    assert_eq!((&early["tracks"], &early["ingest"]), (&serde_json::json!([]), &Value::Null), "{early}");
+    world.streams.last().set_live();
+    let json = world.get(&path).await.json();
+    for (pointer, wanted) in [
+        ("/streamId", Value::from("s")),
+        ("/status", "broadcasting".into()),
+        ("/publishType", "RTMP".into()),
+        ("/stream/live", true.into()),
+        ("/stream/receivedBytes", 4711.into()),
+        ("/tracks/0/kind", "video".into()),
+        ("/tracks/0/codec", "H264".into()),
+        ("/tracks/0/widthPx", 1280.into()),
+        ("/tracks/0/receivedUnits", 250.into()),
+        ("/tracks/0/keyFrameIntervalMs", 2000.into()),
+        ("/tracks/0/frameRateFps", Value::Null),
+        ("/tracks/1/kind", "audio".into()),
+        ("/tracks/1/levels", serde_json::json!([])),
+        ("/ingest/lostPackets", 10.into()),
+        ("/ingest/lossRatio", 0.01.into()),
+        ("/ingest/rttMs", 20.4.into()),
+        ("/ingest/advice", Value::Null),
+    ] {
+        assert_eq!(json.pointer(pointer), Some(&wanted), "{pointer} of {json}");
+    }
+    assert!(json["tracks"][1].get("widthPx").is_none(), "{json}");
+    drop(publication);
+    assert_eq!(world.get(&format!("{BASE}/unknown/statistics")).await.status, 404);
 }
 
 #[actix_web::test]

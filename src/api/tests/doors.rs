@@ -37,10 +37,10 @@ async fn browsers_of_any_origin_are_served() {
     assert_eq!((answer.status, answer.text.as_str()), (200, ""));
     for (name, value) in [
         ("Access-Control-Allow-Origin", "*"),
-        ("Access-Control-Allow-Methods", "GET,POST,HEAD,OPTIONS,PUT,DELETE"),
+        ("Access-Control-Allow-Methods", "GET,POST,HEAD,OPTIONS,PUT,DELETE,PATCH"),
         (
             "Access-Control-Allow-Headers",
-            "Accept,Origin,X-Requested-With,Access-Control-Request-Method,Access-Control-Request-Headers,Content-Type,Authorization",
+            "Accept,Origin,X-Requested-With,Access-Control-Request-Method,Access-Control-Request-Headers,Content-Type,Authorization,If-Match,If-None-Match",
         ),
     ] {
         assert_eq!(answer.headers.get(name).expect(name), value);

@@ -3,9 +3,13 @@
 
 mod bodies;
 mod broadcasts;
+mod control;
+mod control_refusals;
 mod doors;
 mod endpoints;
+mod metrics;
 mod page;
+mod panel;
 mod signalling;
 mod socket;
 mod whip;
@@ -30,9 +34,9 @@ use crate::store::Store;
 
 /// A service under test.
 pub(super) struct World {
-    state: Arc<ApiState>,
-    manager: Manager,
-    streams: Arc<FakeStreams>,
+    pub(super) state: Arc<ApiState>,
+    pub(super) manager: Manager,
+    pub(super) streams: Arc<FakeStreams>,
     webrtc: Arc<FakeIngest>,
     path: std::path::PathBuf,
     _directory: tempfile::TempDir,
@@ -41,13 +45,13 @@ pub(super) struct World {
 /// An answer, read to its end.
 #[derive(Debug)]
 pub(super) struct Answer {
-    status: u16,
-    headers: HeaderMap,
-    text: String,
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) text: String,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 }
@@ -56,13 +60,21 @@ pub(super) const LOCAL: &str = "127.0.0.1:50000";
 pub(super) const BASE: &str = "/live/rest/v2/broadcasts";
 
 impl World {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::with(SocketBounds::default()).await
     }
 
     /// With other waits of the WebSockets.
     async fn with(socket_bounds: SocketBounds) -> Self {
-        let directory = tempfile::tempdir().expect("tempdir");
+        Self::over(tempfile::tempdir().expect("tempdir"), socket_bounds).await
+    }
+
+    /// The same store under another service; the one before must have ended.
+    async fn again(self) -> Self {
+        Self::over(self._directory, SocketBounds::default()).await
+    }
+
+    async fn over(directory: tempfile::TempDir, socket_bounds: SocketBounds) -> Self {
         let path = directory.path().join("test.db");
         let store = Store::open(&format!("sqlite://{}", path.display())).await.expect("opens");
         let settings = Arc::new(Settings::default());
@@ -89,7 +101,7 @@ impl World {
     }
 
     /// From the service's own host.
-    async fn call(&self, method: &str, path: &str, body: Option<&str>) -> Answer {
+    pub(super) async fn call(&self, method: &str, path: &str, body: Option<&str>) -> Answer {
         let mut request = request(method, path, LOCAL);
         if let Some(body) = body {
             request = request.insert_header(("Content-Type", "application/json")).set_payload(body.to_owned());
@@ -97,11 +109,11 @@ impl World {
         self.send(request).await
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(super) async fn get(&self, path: &str) -> Answer {
         self.call("GET", path, None).await
     }
 
-    async fn publish(&self, id: &str) -> Publication {
+    pub(super) async fn publish(&self, id: &str) -> Publication {
         let publication = self
             .manager
             .publish(PublishRequest {

@@ -7,7 +7,6 @@
 //! `Authorization` is taken and not looked at; it is neither kept nor logged.
 
 mod fragment;
-mod problem;
 mod sessions;
 
 use std::sync::Arc;
@@ -28,6 +27,7 @@ use uuid::Uuid;
 use super::ApiState;
 use super::body;
 use super::guard;
+use super::problem::Problem;
 use super::publishers::{meta, user_agent};
 use super::rest::target::{Query, Target};
 use crate::ingest::webrtc::{IceServer, OfferError, Trickle};
@@ -35,7 +35,6 @@ use crate::manager::PublishRequest;
 use crate::model::broadcast::PublishType;
 use crate::model::ids::StreamKey;
 use fragment::{Fragment, Offered};
-use problem::Problem;
 pub(super) use sessions::Sessions;
 
 const SDP: &str = "application/sdp";
@@ -51,6 +50,11 @@ const PATCH_TURN_MAX: Duration = Duration::from_secs(3);
 const PREFLIGHT_AGE_S: &str = "1800";
 
 type State = web::Data<ApiState>;
+
+/// What is documented of it.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(publish, endpoint, patch, end, session))]
+pub(super) struct Documented;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -123,6 +127,21 @@ async fn text(request: &HttpRequest, payload: web::Payload, wanted: &str) -> Res
     String::from_utf8(bytes).map_err(|_| Problem::bad_request("the body is not UTF-8"))
 }
 
+/// Publishes a stream: an SDP offer is answered.
+#[utoipa::path(
+    post,
+    path = "/{app}/whip/{id}",
+    tag = "whip",
+    params(crate::api::openapi::OfStream),
+    request_body(content = String, content_type = "application/sdp"),
+    responses(
+        (status = 201, description = "the answer; Location is the session", content_type = "application/sdp", body = String),
+        (status = 409, description = "somebody else publishes it", body = crate::api::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "not application/sdp", body = crate::api::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "no codec that can be taken", body = crate::api::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "no place for another session", body = crate::api::problem::ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
 async fn publish(
     request: HttpRequest,
     target: Result<Target, super::error::ApiError>,
@@ -182,6 +201,13 @@ fn link(server: &IceServer) -> String {
 
 /// The endpoint's other methods. It has no representation: GET is answered with nothing (RFC 9725, 4.1), and OPTIONS
 /// with what may be posted (4.2) and the ICE servers, for clients that must know them before their offer (4.6).
+#[utoipa::path(
+    get,
+    path = "/{app}/whip/{id}",
+    tag = "whip",
+    params(crate::api::openapi::OfStream),
+    responses((status = 204, description = "it has no representation")),
+)]
 async fn endpoint(
     request: HttpRequest,
     target: Result<Target, super::error::ApiError>,
@@ -223,6 +249,13 @@ fn unknown() -> Problem {
 }
 
 /// The session's other methods. It has no representation either (RFC 9725, 4.1).
+#[utoipa::path(
+    get,
+    path = "/{app}/whip/{id}/{session}",
+    tag = "whip",
+    params(crate::api::openapi::OfStream, ("session" = String, Path)),
+    responses((status = 204, description = "it has no representation")),
+)]
 async fn session(
     request: HttpRequest,
     target: Result<Target, super::error::ApiError>,
@@ -256,6 +289,23 @@ fn check_precondition(request: &HttpRequest, tag: Uuid) -> Result<(), Problem> {
 }
 
 /// Candidates (RFC 9725, 4.3.2) or a restart of ICE (4.3.3).
+#[utoipa::path(
+    patch,
+    path = "/{app}/whip/{id}/{session}",
+    tag = "whip",
+    params(crate::api::openapi::OfStream, ("session" = String, Path), ("If-Match" = Option<String>, Header)),
+    request_body(content = String, content_type = "application/trickle-ice-sdpfrag"),
+    responses(
+        (status = 200, description = "ICE restarted: the other side's fragment", content_type = "application/trickle-ice-sdpfrag", body = String),
+        (status = 204, description = "candidates taken"),
+        (status = 409, description = "ICE cannot be restarted now", body = crate::api::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 412, description = "If-Match does not name the session", body = crate::api::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "not application/trickle-ice-sdpfrag", body = crate::api::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "the fragment cannot be taken", body = crate::api::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 428, description = "If-Match is wanted", body = crate::api::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "too many at a time", body = crate::api::problem::ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
 async fn patch(
     request: HttpRequest,
     target: Result<Target, super::error::ApiError>,
@@ -294,6 +344,16 @@ async fn patch(
     }
 }
 
+/// Ends a session.
+#[utoipa::path(
+    delete,
+    path = "/{app}/whip/{id}/{session}",
+    tag = "whip",
+    params(crate::api::openapi::OfStream, ("session" = String, Path)),
+    responses(
+        (status = 200, description = "ended"),
+    ),
+)]
 async fn end(
     request: HttpRequest,
     target: Result<Target, super::error::ApiError>,
