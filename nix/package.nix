@@ -7,6 +7,7 @@
   gst_all_1,
   libnice,
   glib-networking,
+  graphviz,
   # The same library that gst-plugins-bad links: the process must hold one copy of it.
   srt,
 }:
@@ -68,7 +69,8 @@ rustPlatform.buildRustPackage {
 
   postInstall = ''
     wrapProgram $out/bin/srt-restream --set GST_PLUGIN_SYSTEM_PATH_1_0 ${pluginPath} \
-      --prefix GIO_EXTRA_MODULES : ${gioModulePath}
+      --prefix GIO_EXTRA_MODULES : ${gioModulePath} \
+      --suffix PATH : ${lib.makeBinPath [ graphviz ]} # draws pipelines
     install -Dm644 srt-restream.example.toml -t $out/share/doc/srt-restream
   '';
 

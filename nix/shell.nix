@@ -18,6 +18,7 @@
   nodejs,
   iproute2,
   nftables,
+  libfaketime,
 }:
 mkShell {
   inputsFrom = [ srt-restream ];
@@ -43,7 +44,11 @@ mkShell {
     # a namespace in which packets are lost
     iproute2
     nftables
+    # a clock that steps, for the service alone
+    libfaketime
   ];
   # With what test sources need beside the service's own elements.
   GST_PLUGIN_SYSTEM_PATH_1_0 = srt-restream.checkPluginPath;
+  # Where the tests find it.
+  LIBFAKETIME = "${libfaketime}/lib/libfaketimeMT.so.1";
 }

@@ -31,12 +31,13 @@ PACKAGES_BUILD=(
 )
 PACKAGES_RUN=(
   'gstreamer1.0-plugins-base: appsrc, appsink, the Opus decoder, conversion of sound and pictures'
-  'gstreamer1.0-plugins-good: parsers for AAC, MP2 and AC-3, decoders for VP8, VP9 and G.711, RTP, RTSP and UDP sources'
-  'gstreamer1.0-plugins-bad: mpegtsmux, tsdemux, srtsink, parsers for H.264, H.265 and Opus, the AAC encoder, the AV1 decoder; webrtcbin, DTLS, SRTP'
+  'gstreamer1.0-plugins-good: parsers for AAC, MP2 and AC-3, decoders for VP8, VP9, G.711 and MP2, the level meter, RTP, RTSP and UDP sources'
+  'gstreamer1.0-plugins-bad: mpegtsmux, tsdemux, srtsink, parsers for H.264, H.265 and Opus, the AAC encoder, the decoders for AAC and AV1; webrtcbin, DTLS, SRTP'
   'libgstrtspserver-1.0-0: the RTSP server'
   'glib-networking: TLS of sources that are pulled by rtsps and rtmps'
   'gstreamer1.0-nice: ICE, for WebRTC publishers'
-  'gstreamer1.0-plugins-ugly: x264enc, for publishers that send VP8, VP9 or AV1'
+  'graphviz: draws the graph of a running pipeline (…/pipeline.svg)'
+  'gstreamer1.0-plugins-ugly: x264enc, for publishers that send VP8, VP9 or AV1; the decoder for AC-3'
 )
 PACKAGES_TEST=(
   'ffmpeg: publishers and receivers of the tests'
@@ -47,6 +48,7 @@ PACKAGES_TEST=(
   'gstreamer1.0-rtsp: rtspclientsink, a publisher of the tests'
   'gstreamer1.0-libav: avenc_aac and avdec_aac of test sources and receivers'
   'python3: scripts/watch measures with it'
+  'python3-venv: an environment for schemathesis, which tests the HTTP interface'
   'python3-gi: steers the RTSP server of the tests'
   'gir1.2-gst-rtsp-server-1.0: an RTSP server to pull from in the tests, not of this code'
   'nginx-light: an RTMP server to pull from in the tests'
@@ -57,6 +59,7 @@ PACKAGES_TEST=(
   'chromium-driver: chromedriver, by which the tests steer it'
   'iproute2: network namespaces in which tests lose packets'
   'nftables: loses them'
+  'libfaketime: a clock that steps, for the service alone'
   'coturn: the TURN server over which tests publish'
 )
 # Only where there is no npm: a machine may have one that is not of Debian.
@@ -119,6 +122,21 @@ require_rust() {
 # Stops with the package's name when a program is missing. $1 program, $2 Debian package.
 require_program() {
   command -v "$1" >/dev/null || die "$1 is missing: apt-get install $2"
+}
+
+# What makes requests out of the OpenAPI document in the tests (PyPI), in an environment of its own below target/.
+SCHEMATHESIS=schemathesis==4.32.5
+install_schemathesis() {
+  local at=$ROOT/target/schemathesis
+  if [[ -x $at/bin/st && $(cat "$at/installed" 2>/dev/null) == "$SCHEMATHESIS" ]]; then
+    return
+  fi
+  say "installing $SCHEMATHESIS"
+  rm -rf "$at"
+  # Debian's own: another python3 in front of it may lack venv.
+  /usr/bin/python3 -m venv "$at" </dev/null
+  "$at/bin/pip" install --quiet --disable-pip-version-check "$SCHEMATHESIS" >&2 </dev/null
+  printf '%s\n' "$SCHEMATHESIS" >"$at/installed"
 }
 
 # Installs the publishers of others (tests/browser/package-lock.json) unless they are there already.

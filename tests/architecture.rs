@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["model"],
     &["config"],
-    &["nice", "os", "srt", "telemetry"],
+    &["events", "nice", "os", "srt", "telemetry"],
     &["media", "store"],
     &["endpoint"],
-    &["stream"],
+    &["http_agent", "stream"],
     &["manager"],
-    &["ingest"],
+    &["hooks", "ingest"],
     &["api"],
     &["app"],
 ];
@@ -27,9 +27,12 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("gstreamer_rtsp_server", &["ingest"]),
     ("actix_web", &["api"]),
     ("actix_ws", &["api"]),
+    ("actix_tls", &["api"]),
     // Ingest reads the PEM of a DTLS certificate with it.
     ("rustls", &["api", "app", "ingest"]),
     ("sqlx", &["store"]),
+    ("ring::hmac", &["hooks"]),
+    ("ureq", &["hooks", "http_agent", "ingest"]),
     ("socket2", &["srt"]),
 ];
 

@@ -67,7 +67,7 @@ fn a_short_freeze_is_survived_without_a_new_connection() {
         if now > before + 5.0 { Ok(()) } else { Err(format!("{now:.1} s, {before:.1} at the thaw")) }
     });
     assert_eq!(frozen.connections(), 1);
-    assert_eq!(service.api.endpoint(stream, &id).unwrap().status, "broadcasting");
+    service.api.wait_endpoint(stream, &id, "broadcasting");
     let seconds = healthy.seconds();
     assert_restreamed("healthy beside a short freeze", &sample, &healthy, seconds);
 }

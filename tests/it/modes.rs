@@ -6,6 +6,7 @@ use crate::support::publisher::Publisher;
 use crate::support::receiver::Receiver;
 use crate::support::sample::{self, Sample};
 use crate::support::service::Service;
+use crate::support::wait::{SOON, wait_until};
 
 #[test]
 fn an_endpoint_that_listens_serves_the_receiver_that_calls() {
@@ -21,20 +22,31 @@ fn an_endpoint_that_listens_serves_the_receiver_that_calls() {
     assert_restreamed("a listening endpoint", &sample, &receiver, 4.0);
 }
 
+/// Whoever starts first waits for the other: an endpoint through its retries, srt-live-transmit through its own.
 #[test]
-fn an_endpoint_meets_its_receiver_in_rendezvous() {
+fn an_endpoint_meets_its_receiver_in_rendezvous_whoever_comes_first() {
     let service = Service::start();
     let sample = Sample::of(sample::H264_AAC);
     let stream = "live/test";
     let _publisher = Publisher::rtmp(&service, stream, &sample);
-    let (ours, theirs) = (free_port(), free_port());
-    let receiver =
-        Receiver::with_address(theirs, &format!("srt://127.0.0.1:{ours}?mode=rendezvous&port={theirs}&latency=500"));
-    let id = service.api.add_endpoint(
-        stream,
-        &format!("srt://127.0.0.1:{theirs}?mode=rendezvous&localaddress=127.0.0.1&localport={ours}"),
-    );
-    service.api.wait_endpoint(stream, &id, "broadcasting");
-    receiver.wait_seconds(4.0);
-    assert_restreamed("rendezvous", &sample, &receiver, 4.0);
+    service.api.wait_live(stream);
+    for endpoint_first in [false, true] {
+        let (ours, theirs) = (free_port(), free_port());
+        let receive = || {
+            let address = format!("srt://127.0.0.1:{ours}?mode=rendezvous&port={theirs}&latency=500");
+            Receiver::with_address(theirs, &address)
+        };
+        let url = format!("srt://127.0.0.1:{theirs}?mode=rendezvous&localaddress=127.0.0.1&localport={ours}");
+        let early = (!endpoint_first).then(receive);
+        let id = service.api.add_endpoint(stream, &url);
+        let receiver = early.unwrap_or_else(|| {
+            let taken = || std::net::UdpSocket::bind(("127.0.0.1", ours)).is_err();
+            wait_until(SOON, "the endpoint calls", taken);
+            receive()
+        });
+        service.api.wait_endpoint(stream, &id, "broadcasting");
+        receiver.wait_seconds(4.0);
+        assert_restreamed(&format!("rendezvous, endpoint first: {endpoint_first}"), &sample, &receiver, 4.0);
+        service.api.remove_endpoint(stream, &id);
+    }
 }

@@ -3,7 +3,7 @@
 //! ffmpeg 5 cannot put HEVC into FLV, so those publishers are the small client of `support::rtmp_client`, with
 //! ffmpeg's own HEVC in tags written from the specifications.
 
-use crate::support::check::{assert_restreamed, for_each};
+use crate::support::check::{assert_each_restreamed, assert_restreamed};
 use crate::support::flv::{Tag, Wrapping, tags};
 use crate::support::publisher::Publisher;
 use crate::support::receiver::{Decoder, Receiver};
@@ -36,53 +36,23 @@ fn an_ffmpeg_over_rtmp_reaches_an_srt_receiver_unharmed() {
 
 #[test]
 fn a_stream_of_one_track_over_rtmp_flows_as_well() {
-    let service = Service::start();
-    let cases = [("live/pictures", sample::H264_ONLY), ("live/sound", sample::AAC_ONLY)];
-    let running: Vec<_> = cases
-        .into_iter()
-        .map(|(stream, programme)| {
-            let (sample, receiver) = (Sample::of(programme), Receiver::listen());
-            let publisher = Publisher::rtmp(&service, stream, &sample);
-            service.api.add_endpoint(stream, &receiver.url());
-            (stream, sample, receiver, publisher)
-        })
-        .collect();
-    for_each(
-        &running,
-        |case| case.0.to_owned(),
-        |(stream, sample, receiver, _)| {
-            receiver.wait_seconds(JUDGED_S);
-            assert_restreamed(stream, sample, receiver, JUDGED_S);
-        },
-    );
+    let cases = [("live/pictures", sample::H264_ONLY, ()), ("live/sound", sample::AAC_ONLY, ())];
+    assert_each_restreamed("RTMP", JUDGED_S, cases, |service, stream, sample, ()| {
+        Publisher::rtmp(service, stream, sample)
+    });
 }
 
 #[test]
 fn hevc_and_enhanced_rtmp_reach_an_srt_receiver_unharmed() {
-    let service = Service::start();
     let cases = [
         ("live/hevc-enhanced", sample::H265_AAC, Wrapping::Enhanced),
         ("live/hevc-id-12", sample::H265_AAC, Wrapping::Legacy),
         ("live/avc-enhanced", sample::H264_AAC, Wrapping::Enhanced),
         ("live/avc-opus", sample::H264_OPUS, Wrapping::Enhanced),
     ];
-    let running: Vec<_> = cases
-        .into_iter()
-        .map(|(stream, programme, wrapping)| {
-            let (sample, receiver) = (Sample::of(programme), Receiver::listen());
-            let feed = TagFeed::start(service.ports.rtmp, stream, own_clock(tags(&sample.capture(), wrapping)));
-            service.api.add_endpoint(stream, &receiver.url());
-            (stream, sample, receiver, feed)
-        })
-        .collect();
-    for_each(
-        &running,
-        |case| case.0.to_owned(),
-        |(stream, sample, receiver, _)| {
-            receiver.wait_seconds(JUDGED_S);
-            assert_restreamed(stream, sample, receiver, JUDGED_S);
-        },
-    );
+    assert_each_restreamed("RTMP", JUDGED_S, cases, |service, stream, sample, wrapping| {
+        TagFeed::start(service.ports.rtmp, stream, own_clock(tags(&sample.capture(), wrapping)))
+    });
 }
 
 /// Each tag with its own time as RTMP time stamp.

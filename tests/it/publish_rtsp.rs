@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::support::check::{AV_SHIFT_LIMIT_MS, assert_restreamed, for_each};
+use crate::support::check::{AV_SHIFT_LIMIT_MS, assert_each_restreamed, assert_restreamed, for_each};
 use crate::support::process::Tool;
 use crate::support::publisher::Publisher;
 use crate::support::receiver::{Decoder, Receiver};
@@ -24,36 +24,19 @@ const AV_OFFSET_MAX_MS: f64 = 20.0;
 
 #[test]
 fn ffmpeg_over_tcp_and_udp_reaches_an_srt_receiver_unharmed() {
-    let service = Service::start();
     let cases = [
-        ("live/h264-aac-tcp", sample::H264_AAC, "tcp", ""),
-        ("live/h264-aac-udp", sample::H264_AAC, "udp", ""),
-        ("live/h264-latm", sample::H264_AAC, "tcp", "-rtpflags latm"),
-        ("live/h265-aac", sample::H265_AAC, "udp", ""),
-        ("live/h264-mp2", sample::H264_MP2, "tcp", ""),
-        ("live/pictures", sample::H264_ONLY, "udp", ""),
-        ("live/pictures-h265", sample::H265_ONLY, "tcp", ""),
-        ("live/sound", sample::AAC_ONLY, "tcp", ""),
+        ("live/h264-aac-tcp", sample::H264_AAC, ("tcp", "")),
+        ("live/h264-aac-udp", sample::H264_AAC, ("udp", "")),
+        ("live/h264-latm", sample::H264_AAC, ("tcp", "-rtpflags latm")),
+        ("live/h265-aac", sample::H265_AAC, ("udp", "")),
+        ("live/h264-mp2", sample::H264_MP2, ("tcp", "")),
+        ("live/pictures", sample::H264_ONLY, ("udp", "")),
+        ("live/pictures-h265", sample::H265_ONLY, ("tcp", "")),
+        ("live/sound", sample::AAC_ONLY, ("tcp", "")),
     ];
-    let running: Vec<_> = cases
-        .into_iter()
-        .map(|(stream, programme, transport, options)| {
-            let (sample, receiver) = (Sample::of(programme), Receiver::listen());
-            let publisher = ffmpeg(&service, stream, &sample, transport, options);
-            service.api.add_endpoint(stream, &receiver.url());
-            (stream, sample, receiver, publisher)
-        })
-        .collect();
-    for_each(
-        &running,
-        |case| case.0.to_owned(),
-        |(stream, sample, receiver, _)| {
-            receiver.wait_seconds(JUDGED_S);
-            assert_restreamed(stream, sample, receiver, JUDGED_S);
-            let broadcast = service.api.broadcast(stream).unwrap();
-            assert_eq!(broadcast["publishType"], "RTSP", "{broadcast}");
-        },
-    );
+    assert_each_restreamed("RTSP", JUDGED_S, cases, |service, stream, sample, (transport, options)| {
+        ffmpeg(service, stream, sample, transport, options)
+    });
 }
 
 #[test]

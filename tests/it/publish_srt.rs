@@ -1,6 +1,6 @@
 //! SRT in, SRT out: codecs, forms of the stream id, refusals.
 
-use crate::support::check::{assert_restreamed, for_each};
+use crate::support::check::{assert_each_restreamed, assert_restreamed, for_each};
 use crate::support::publisher::Publisher;
 use crate::support::receiver::Receiver;
 use crate::support::sample::{self, Sample};
@@ -12,36 +12,19 @@ const JUDGED_S: f64 = 6.0;
 
 #[test]
 fn every_codec_over_srt_reaches_an_srt_receiver_unharmed() {
-    let service = Service::start();
     let cases = [
-        ("LiveApp/h264-aac", sample::H264_AAC),
-        ("LiveApp/h264-mp2", sample::H264_MP2),
-        ("LiveApp/h264-ac3", sample::H264_AC3),
-        ("LiveApp/h264-opus", sample::H264_OPUS),
-        ("LiveApp/h265-aac", sample::H265_AAC),
-        ("LiveApp/h264", sample::H264_ONLY),
-        ("LiveApp/h265", sample::H265_ONLY),
-        ("LiveApp/aac", sample::AAC_ONLY),
+        ("LiveApp/h264-aac", sample::H264_AAC, ()),
+        ("LiveApp/h264-mp2", sample::H264_MP2, ()),
+        ("LiveApp/h264-ac3", sample::H264_AC3, ()),
+        ("LiveApp/h264-opus", sample::H264_OPUS, ()),
+        ("LiveApp/h265-aac", sample::H265_AAC, ()),
+        ("LiveApp/h264", sample::H264_ONLY, ()),
+        ("LiveApp/h265", sample::H265_ONLY, ()),
+        ("LiveApp/aac", sample::AAC_ONLY, ()),
     ];
-    let running: Vec<_> = cases
-        .into_iter()
-        .map(|(stream, programme)| {
-            let (sample, receiver) = (Sample::of(programme), Receiver::listen());
-            let publisher = Publisher::srt(&service, stream, &sample);
-            service.api.add_endpoint(stream, &receiver.url());
-            (stream, sample, receiver, publisher)
-        })
-        .collect();
-    for_each(
-        &running,
-        |case| case.0.to_owned(),
-        |(stream, sample, receiver, _)| {
-            receiver.wait_seconds(JUDGED_S);
-            assert_restreamed(stream, sample, receiver, JUDGED_S);
-            let broadcast = service.api.broadcast(stream).unwrap();
-            assert_eq!(broadcast["publishType"], "SRT", "{broadcast}");
-        },
-    );
+    assert_each_restreamed("SRT", JUDGED_S, cases, |service, stream, sample, ()| {
+        Publisher::srt(service, stream, sample)
+    });
 }
 
 #[test]

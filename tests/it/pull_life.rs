@@ -81,5 +81,5 @@ fn what_may_not_be_dialled_is_said() {
     pull(&service, STREAM, PICTURE, json!({ "endPointList": [{ "endpointUrl": "srt://127.0.0.2:9000" }] }));
     wait_receiving(&service, STREAM);
     let id = service.api.endpoints(STREAM)[0].id.clone();
-    service.api.wait_endpoint(STREAM, &id, "error");
+    service.api.wait_endpoint(STREAM, &id, "failed");
 }

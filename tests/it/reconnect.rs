@@ -93,7 +93,7 @@ fn a_wrong_passphrase_is_an_error_until_the_receiver_takes_it() {
     assert_eq!(receiver.bytes().len(), 0, "nothing may flow under a wrong passphrase");
 
     receiver.kill();
-    receiver.set_passphrase(ours);
+    receiver.set_passphrase(Some(ours));
     receiver.start();
     let endpoint = service.api.wait_endpoint(stream, &id, "broadcasting");
     receiver.wait_seconds(3.0);

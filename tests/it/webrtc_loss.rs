@@ -1,11 +1,12 @@
 //! A bad network: packets lost in both directions, and a line that is too narrow for a while. In a network
 //! namespace, so as root only.
 
-use crate::support::browser::Namespace;
+use crate::support::http::path;
+use crate::support::namespace::Namespace;
 use crate::support::receiver::Receiver;
 use crate::support::service::{Options, Service};
 use crate::support::wait::LATER;
-use crate::support::webrtc::{Page, assert_decodes, expected, since_key_frame};
+use crate::support::webrtc::{Page, assert_decodes, expected, reached_from, since_key_frame, whip_url_from};
 
 /// Of each direction's packets.
 const LOST_PERCENT: u32 = 5;
@@ -19,15 +20,9 @@ const TROUBLE_S: f64 = 8.0;
 #[test]
 fn lost_packets_and_a_narrow_line_leave_the_output_whole() {
     let Some(namespace) = Namespace::make() else { return };
-    let mut service = Service::start_with(Options {
-        settings: vec![
-            ("HTTP__LISTEN", "0.0.0.0:0".to_owned()),
-            ("WEBRTC__LOCAL_ADDRESSES", namespace.outside.to_string()),
-        ],
-        ..Options::default()
-    });
+    let mut service = Service::start_with(Options { settings: reached_from(&namespace), ..Options::default() });
     let page = Page::open_in(&namespace);
-    let url = format!("http://{}:{}/live/whip/test", namespace.outside, service.ports.http);
+    let url = whip_url_from(&service, &namespace);
     page.browser.eval(&format!("publisher.whip('{url}', await publisher.flash(), {{ kbps: 1200 }})"));
     service.api.wait_live("live/test");
     let receiver = Receiver::listen();
@@ -50,6 +45,15 @@ fn lost_packets_and_a_narrow_line_leave_the_output_whole() {
     receiver.wait_more(4.0);
     let healed = receiver.bytes().len();
     receiver.wait_more(4.0);
+
+    let (_, statistics) = service.api.get(&path("live/test", "/statistics"));
+    let ingest = &statistics["ingest"];
+    assert!(ingest["lostPackets"].as_u64() > Some(0) && ingest["jitterMs"].as_f64() > Some(0.0), "{statistics}");
+    assert!(
+        ingest["receivedPackets"].as_u64() > ingest["lostPackets"].as_u64() && ingest["rttMs"].is_null(),
+        "{ingest}"
+    );
+    println!("{ingest}");
 
     page.browser.wait(LATER, "it is connected", "publisher.pc.connectionState === 'connected'");
     assert_eq!(service.api.status("live/test"), "broadcasting");

@@ -2,11 +2,13 @@
 
 use serde_json::Value;
 
-use crate::support::browser::Namespace;
+use crate::support::namespace::Namespace;
 use crate::support::service::{Options, Service};
 use crate::support::ts::Verdict;
 use crate::support::wait::{LATER, SOON, wait_until};
-use crate::support::webrtc::{Page, assert_decodes, assert_good, expected, receive, since, since_key_frame, whip_url};
+use crate::support::webrtc::{
+    Page, assert_decodes, assert_good, expected, reached_from, receive, since, since_key_frame, whip_url, whip_url_from,
+};
 
 /// How long the stream is watched after each restart.
 const AFTER_S: f64 = 3.0;
@@ -63,15 +65,9 @@ fn ice_restarts_twice_and_the_stream_goes_on() {
 #[test]
 fn a_restart_that_arrives_after_the_browsers_first_check_loses_nothing() {
     let Some(namespace) = Namespace::make() else { return };
-    let mut service = Service::start_with(Options {
-        settings: vec![
-            ("HTTP__LISTEN", "0.0.0.0:0".to_owned()),
-            ("WEBRTC__LOCAL_ADDRESSES", namespace.outside.to_string()),
-        ],
-        ..Options::default()
-    });
+    let mut service = Service::start_with(Options { settings: reached_from(&namespace), ..Options::default() });
     let page = Page::open_in(&namespace);
-    publish(&page, &format!("http://{}:{}/live/whip/test", namespace.outside, service.ports.http));
+    publish(&page, &whip_url_from(&service, &namespace));
     service.api.wait_live("live/test");
     let receiver = receive(&service, "live/test", 2.0);
     // As on a long way: the browser has been answered from its new sockets when the service learns of the restart.
@@ -144,15 +140,9 @@ fn the_client_from_npm_restarts_and_trickles_on() {
 #[test]
 fn a_restart_finds_the_way_from_another_address_when_the_first_one_is_dead() {
     let Some(namespace) = Namespace::make() else { return };
-    let mut service = Service::start_with(Options {
-        settings: vec![
-            ("HTTP__LISTEN", "0.0.0.0:0".to_owned()),
-            ("WEBRTC__LOCAL_ADDRESSES", namespace.outside.to_string()),
-        ],
-        ..Options::default()
-    });
+    let mut service = Service::start_with(Options { settings: reached_from(&namespace), ..Options::default() });
     let page = Page::open_in(&namespace);
-    publish(&page, &format!("http://{}:{}/live/whip/test", namespace.outside, service.ports.http));
+    publish(&page, &whip_url_from(&service, &namespace));
     service.api.wait_live("live/test");
     let receiver = receive(&service, "live/test", 3.0);
     assert_eq!(page.browser.eval("publisher.way()")["local"], namespace.address());
@@ -173,15 +163,10 @@ fn a_restart_finds_the_way_from_another_address_when_the_first_one_is_dead() {
 #[test]
 fn ant_medias_sdk_publishes_anew_when_its_way_is_lost_for_longer() {
     let Some(namespace) = Namespace::make() else { return };
-    let mut service = Service::start_with(Options {
-        settings: vec![
-            ("HTTP__LISTEN", "0.0.0.0:0".to_owned()),
-            ("WEBRTC__LOCAL_ADDRESSES", namespace.outside.to_string()),
-            // Before the SDK has noticed anything, so that it has to find out by itself.
-            ("WEBRTC__SILENCE_TIMEOUT_MS", "4000".to_owned()),
-        ],
-        ..Options::default()
-    });
+    let mut settings = reached_from(&namespace);
+    // Before the SDK has noticed anything, so that it has to find out by itself.
+    settings.push(("WEBRTC__SILENCE_TIMEOUT_MS", "4000".to_owned()));
+    let mut service = Service::start_with(Options { settings, ..Options::default() });
     let page = Page::open_in(&namespace);
     let socket = format!("ws://{}:{}/live/websocket", namespace.outside, service.ports.http);
     page.browser.eval(&format!("publisher.sdk('{socket}', 'test')"));

@@ -2,27 +2,21 @@
 
 use serde_json::Value;
 
-use crate::support::browser::Namespace;
+use crate::support::namespace::Namespace;
 use crate::support::service::{Options, Service};
 use crate::support::turn::{PASSWORD, Turn};
-use crate::support::webrtc::{Page, assert_good, expected, receive};
+use crate::support::webrtc::{Page, assert_good, expected, reached_from, receive, whip_url_from};
 
 /// A service that uses the relay and tells publishers of it.
 fn service(namespace: &Namespace, turn: &Turn) -> Service {
-    Service::start_with(Options {
-        settings: vec![
-            ("HTTP__LISTEN", "0.0.0.0:0".to_owned()),
-            ("WEBRTC__LOCAL_ADDRESSES", namespace.outside.to_string()),
-            ("WEBRTC__TURN_SERVER", turn.setting()),
-        ],
-        secrets: vec![PASSWORD.to_owned()],
-        ..Options::default()
-    })
+    let mut settings = reached_from(namespace);
+    settings.push(("WEBRTC__TURN_SERVER", turn.setting()));
+    Service::start_with(Options { settings, secrets: vec![PASSWORD.to_owned()], ..Options::default() })
 }
 
 /// Publishes by WHIP, with what the service's Link headers say of the relay. The way that was found.
 fn publish(page: &Page, service: &Service, namespace: &Namespace, config: &str) -> Value {
-    let url = format!("http://{}:{}/live/whip/test", namespace.outside, service.ports.http);
+    let url = whip_url_from(service, namespace);
     page.browser.eval(&format!("publisher.whip('{url}', await publisher.camera(), {{ config: {config} }})"));
     service.api.wait_live("live/test");
     let receiver = receive(service, "live/test", 4.0);

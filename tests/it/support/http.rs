@@ -44,6 +44,17 @@ impl Api {
         self.read(self.agent.get(format!("{}{path}", self.base)).call())
     }
 
+    /// `GET` that must be answered: status, content type and text.
+    #[track_caller]
+    pub fn text(&self, path: &str) -> (u16, String, String) {
+        let answer = self.agent.get(format!("{}{path}", self.base)).call();
+        let mut answer = answer.unwrap_or_else(|error| panic!("GET {path}: {error}"));
+        let text = answer.body_mut().read_to_string().unwrap_or_else(|error| panic!("GET {path}: {error}"));
+        self.assert_no_secret(&text);
+        let kind = answer.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        (answer.status().as_u16(), kind.to_owned(), text)
+    }
+
     /// `GET` that must be answered.
     #[track_caller]
     pub fn get(&self, path: &str) -> (u16, Value) {
@@ -64,6 +75,13 @@ impl Api {
         answer.unwrap_or_else(|error| panic!("PUT {path}: {error}"))
     }
 
+    /// `PATCH` with a JSON body that must be answered.
+    #[track_caller]
+    pub fn patch(&self, path: &str, body: &Value) -> (u16, Value) {
+        let answer = self.read(self.agent.patch(format!("{}{path}", self.base)).send_json(body));
+        answer.unwrap_or_else(|error| panic!("PATCH {path}: {error}"))
+    }
+
     /// `DELETE` that must be answered.
     #[track_caller]
     pub fn delete(&self, path: &str) -> (u16, Value) {
@@ -74,10 +92,15 @@ impl Api {
     fn read(&self, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<(u16, Value), String> {
         let mut answer = answer.map_err(|error| error.to_string())?;
         let text = answer.body_mut().read_to_string().map_err(|error| error.to_string())?;
+        self.assert_no_secret(&text);
+        Ok((answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null)))
+    }
+
+    #[track_caller]
+    fn assert_no_secret(&self, text: &str) {
         for secret in &self.secrets {
             assert!(!text.contains(secret.as_str()), "an answer shows a secret: {text}");
         }
-        Ok((answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null)))
     }
 
     /// The broadcast, if the service knows it. `stream` is `app/id`, as everywhere in the tests.
@@ -168,6 +191,22 @@ impl Api {
         wait_for(LATER, &format!("endpoint {id} of {stream} is {wanted}"), || {
             let endpoint = self.endpoint(stream, id).ok_or("it is not there")?;
             if endpoint.status == wanted { Ok(endpoint) } else { Err(endpoint.all.to_string()) }
+        })
+    }
+    /// An endpoint with everything, as `…/endpoints/{id}` shows it.
+    #[track_caller]
+    pub fn control(&self, stream: &str, id: &str) -> Value {
+        let (status, body) = self.get(&path(stream, &format!("/endpoints/{id}")));
+        assert_eq!(status, 200, "endpoint {id} of {stream}: {body}");
+        body
+    }
+
+    /// Waits for a state of an endpoint, finer than its status.
+    #[track_caller]
+    pub fn wait_state(&self, stream: &str, id: &str, wanted: &str) -> Value {
+        wait_for(LATER, &format!("endpoint {id} of {stream} is {wanted}"), || {
+            let endpoint = self.control(stream, id);
+            if endpoint["state"] == wanted { Ok(endpoint) } else { Err(endpoint.to_string()) }
         })
     }
 }

@@ -4,17 +4,26 @@
 pub mod browser;
 pub mod canned;
 pub mod check;
+pub mod dns;
 pub mod flv;
+pub mod hook;
 pub mod http;
+pub mod namespace;
 pub mod odd_stream;
+pub mod panel;
+pub mod peer;
 pub mod process;
 pub mod publisher;
 pub mod receiver;
+pub mod relay;
+#[cfg(test)]
+mod relaycheck;
 pub mod rtmp_client;
 pub mod rtsp;
 pub mod sample;
 pub mod service;
 pub mod source;
+pub mod sse;
 #[cfg(test)]
 mod toolcheck;
 pub mod truth;

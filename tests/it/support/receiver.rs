@@ -11,10 +11,11 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
+use super::namespace::Namespace;
 use super::process::{Tool, free_port};
 use super::sample::words;
 use super::ts::{Capture, Verdict};
-use super::wait::{LATER, wait_for};
+use super::wait::{LATER, SOON, wait_for, wait_until};
 
 /// SRT latency of a receiver: enough that a busy test machine loses nothing by lateness.
 const LATENCY_MS: u32 = 500;
@@ -27,6 +28,10 @@ const LIFE_MAX_S: u32 = 300;
 pub struct Receiver {
     /// The UDP port it listens on.
     pub port: u16,
+    /// What starts a program where it listens: nothing here, `ip netns exec …` elsewhere.
+    enter: Vec<String>,
+    host: String,
+    latency_ms: u32,
     passphrase: Option<String>,
     address: Option<String>,
     tool: Option<Tool>,
@@ -47,8 +52,33 @@ impl Receiver {
 
     /// A receiver with a port that is not started: nobody is there yet.
     pub fn prepare(passphrase: Option<&str>) -> Self {
-        let dir = TempDir::new().unwrap();
-        Self { port: free_port(), passphrase: passphrase.map(str::to_owned), address: None, tool: None, dir, run: 0 }
+        Self {
+            port: free_port(),
+            enter: Vec::new(),
+            host: "127.0.0.1".to_owned(),
+            latency_ms: LATENCY_MS,
+            passphrase: passphrase.map(str::to_owned),
+            address: None,
+            tool: None,
+            dir: TempDir::new().unwrap(),
+            run: 0,
+        }
+    }
+
+    /// Listens inside a network namespace.
+    pub fn listen_in(namespace: &Namespace) -> Self {
+        let (enter, host) = (namespace.entry(), namespace.address().to_owned());
+        Self { enter, host, ..Self::prepare(None) }.started()
+    }
+
+    /// Listens on another address than 127.0.0.1, once it is started.
+    pub fn prepare_at(host: &str, port: u16) -> Self {
+        Self { host: host.to_owned(), port, ..Self::prepare(None) }
+    }
+
+    /// Listens on a fresh port and leaves the latency to the caller: asks for no more than this.
+    pub fn listen_with_latency(latency_ms: u32) -> Self {
+        Self { latency_ms, ..Self::prepare(None) }.started()
     }
 
     /// With an address of its own for srt-live-transmit, in another mode than listening.
@@ -65,17 +95,18 @@ impl Receiver {
     pub fn start(&mut self) {
         self.run += 1;
         let file = File::create(self.file()).unwrap();
-        self.tool = Some(Tool::start("srt-live-transmit", self.args(), Stdio::null(), file.into()));
-    }
-
-    /// Sets another passphrase for the next [`Self::start`].
-    pub fn set_passphrase(&mut self, passphrase: &str) {
-        self.passphrase = Some(passphrase.to_owned());
+        let mut line = self.enter.iter().cloned().chain(["srt-live-transmit".to_owned()]).chain(self.args());
+        let program = line.next().expect("a program");
+        self.tool = Some(Tool::start(&program, line, Stdio::null(), file.into()));
+        if self.address.is_none() {
+            self.wait_bound();
+        }
     }
 
     fn args(&self) -> Vec<String> {
         let secret = self.passphrase.as_ref().map_or(String::new(), |passphrase| format!("&passphrase={passphrase}"));
-        let listen = format!("srt://127.0.0.1:{}?mode=listener&latency={LATENCY_MS}{secret}", self.port);
+        let (host, latency_ms) = (&self.host, self.latency_ms);
+        let listen = format!("srt://{host}:{}?mode=listener&latency={latency_ms}{secret}", self.port);
         let url = self.address.as_ref().unwrap_or(&listen);
         words(&format!("-v -to:{LIFE_MAX_S} {url} file://con"))
     }
@@ -86,7 +117,7 @@ impl Receiver {
 
     /// The endpoint URL that reaches it.
     pub fn url(&self) -> String {
-        format!("srt://127.0.0.1:{}", self.port)
+        format!("srt://{}:{}", self.host, self.port)
     }
 
     /// What it got so far in this run.
@@ -133,6 +164,35 @@ impl Receiver {
     /// Lets it run on (SIGCONT).
     pub fn thaw(&self) {
         self.running().signal(Signal::SIGCONT);
+    }
+
+    /// Ends it as an operator would (SIGINT): it takes leave of its callers.
+    #[track_caller]
+    pub fn stop(&mut self) {
+        self.running().signal(Signal::SIGINT);
+        self.running_mut().wait_exit(SOON);
+        self.tool = None;
+    }
+
+    /// Whether it was started and not ended.
+    pub fn runs(&self) -> bool {
+        self.tool.is_some()
+    }
+
+    /// Waits until it has its port: who calls earlier is refused.
+    #[track_caller]
+    fn wait_bound(&self) {
+        // In its own network namespace.
+        let table = format!("/proc/{}/net/udp", self.running().pid());
+        let wanted = format!(":{:04X} ", self.port);
+        wait_until(SOON, &format!("the receiver listens on port {}", self.port), || {
+            std::fs::read_to_string(&table).is_ok_and(|table| table.contains(&wanted))
+        });
+    }
+
+    /// Sets a passphrase, or none, for the next [`Self::start`].
+    pub fn set_passphrase(&mut self, passphrase: Option<&str>) {
+        self.passphrase = passphrase.map(str::to_owned);
     }
 
     /// Kills it without a farewell (SIGKILL).

@@ -15,7 +15,7 @@ use super::ts::{Capture, Codec};
 const SECONDS: u32 = 100;
 
 /// Pictures in a group: one second.
-const GOP: u32 = 25;
+pub const GOP: u32 = 25;
 
 /// What a programme holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

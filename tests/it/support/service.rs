@@ -43,6 +43,10 @@ pub struct Options {
     pub count_objects: bool,
     /// Texts that must never be seen in the log or in an answer.
     pub secrets: Vec<String>,
+    /// More of its environment.
+    pub environment: Vec<(&'static str, String)>,
+    /// What starts it, put before its command line; it must become the service by exec(2), for signals go to it.
+    pub launcher: Vec<String>,
 }
 
 /// The ports one run of the service has taken.
@@ -110,8 +114,11 @@ impl Service {
     }
 
     fn launch(&mut self, ports: Ports) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_srt-restream"));
+        let service = env!("CARGO_BIN_EXE_srt-restream").to_owned();
+        let mut line = self.options.launcher.iter().cloned().chain([service]);
+        let mut command = Command::new(line.next().expect("the service at least"));
         command
+            .args(line)
             .env_clear()
             .envs(std::env::vars().filter(|(name, _)| !name.starts_with("SRT_RESTREAM")))
             .env("SRT_RESTREAM__HTTP__LISTEN", format!("127.0.0.1:{}", ports.http))
@@ -124,6 +131,7 @@ impl Service {
             .env("SRT_RESTREAM__SRT__LISTEN", format!("127.0.0.1:{}", ports.srt))
             .env("SRT_RESTREAM__STORE__URL", format!("sqlite://{}", self.store().display()))
             .envs(self.options.settings.iter().map(|(name, value)| (format!("SRT_RESTREAM__{name}"), value)))
+            .envs(self.options.environment.iter().cloned())
             .envs(if self.options.count_objects { LEAK_TRACER.as_slice() } else { &[] }.iter().copied())
             .current_dir(self.dir.path())
             .stdin(Stdio::null())
@@ -330,10 +338,17 @@ impl Drop for Service {
     }
 }
 
-/// The HTTP port in the log's line `ready http=… https=… rtmp=… srt=…`.
+/// The HTTP port in the log's line `ready http=… https=… rtmp=… srt=…`, or the same in JSON.
 fn http_port(log: &str) -> Option<u16> {
-    let line = log.lines().find(|line| line.contains(" ready ") && line.contains("http="))?;
-    let value = line.split("http=").nth(1)?.split_whitespace().next()?;
+    let of_json = |line: &str| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        (line["message"] == "ready").then(|| line["http"].as_str().map(str::to_owned))?
+    };
+    let of_text = |line: &str| {
+        let value = line.split("http=").nth(1).filter(|_| line.contains(" ready "))?;
+        value.split_whitespace().next().map(str::to_owned)
+    };
+    let value = log.lines().find_map(|line| if line.starts_with('{') { of_json(line) } else { of_text(line) })?;
     value.rsplit(':').next()?.parse().ok().filter(|port| *port != 0)
 }
 

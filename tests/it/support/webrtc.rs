@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::browser::{Browser, Namespace, Pages};
+use super::browser::{Browser, Pages};
+use super::namespace::Namespace;
 use super::receiver::Receiver;
 use super::service::Service;
 use super::ts::{Capture, Codec, Expected, PACKET_BYTES, Verdict};
@@ -22,6 +23,16 @@ const VIDEO_GAP_MAX_MS: f64 = 1500.0;
 
 /// Longest hole in the sound, likewise.
 const AUDIO_GAP_MAX_MS: f64 = 1000.0;
+
+/// Settings of a service that a browser in this namespace reaches.
+pub fn reached_from(namespace: &Namespace) -> Vec<(&'static str, String)> {
+    vec![("HTTP__LISTEN", "0.0.0.0:0".to_owned()), ("WEBRTC__LOCAL_ADDRESSES", namespace.outside.to_string())]
+}
+
+/// Where a browser in this namespace publishes `live/test` by WHIP.
+pub fn whip_url_from(service: &Service, namespace: &Namespace) -> String {
+    format!("http://{}:{}/live/whip/test", namespace.outside, service.ports.http)
+}
 
 /// A browser with the page of the publishers of others.
 #[derive(Debug)]

@@ -109,6 +109,7 @@ in
   makeSearchPathOutput =
     output: subDirectory: packages:
     concatStringsSep ":" (map (package: "${outputOf output package}/${subDirectory}") (listOfDerivations packages));
+  makeBinPath = packages: concatStringsSep ":" (map (package: "${outputOf "bin" package}/bin") (listOfDerivations packages));
   last = list: elemAt list (length list - 1);
   optional = condition: value: if condition then [ value ] else [ ];
   splitString =

@@ -3,7 +3,6 @@
 //! Owns chromedriver and the browser; knows no service. The hard thing: no process is left behind, also when a
 //! test panics, so all of them are in one process group, which is killed by its id.
 
-mod namespace;
 mod pages;
 #[cfg(test)]
 mod selftest;
@@ -20,10 +19,10 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-pub use namespace::Namespace;
 pub use pages::Pages;
 use webdriver::Session;
 
+use super::namespace::Namespace;
 use super::process::{collect, free_port};
 use super::wait::{SOON, wait_for};
 
@@ -69,6 +68,15 @@ const FLAGS: &[&str] = &[
     "--no-proxy-server",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost, EXCLUDE 10.*",
 ];
+
+/// Keys that are no letters (WebDriver, 17.4.2).
+pub mod keys {
+    pub const TAB: &str = "\u{e004}";
+    pub const ENTER: &str = "\u{e007}";
+    pub const ESCAPE: &str = "\u{e00c}";
+    pub const DOWN: &str = "\u{e015}";
+    pub const END: &str = "\u{e010}";
+}
 
 /// Browsers that run now, and the news that one has ended.
 static RUNNING: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
@@ -216,6 +224,25 @@ impl Browser {
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         let command = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": metrics });
         self.session.post("goog/cdp/execute", &command);
+    }
+
+    /// Lets the page see this theme of its system: `light` or `dark`.
+    #[track_caller]
+    pub fn set_theme(&self, theme: &str) {
+        let features = json!([{ "name": "prefers-color-scheme", "value": theme }]);
+        let command = json!({ "cmd": "Emulation.setEmulatedMedia", "params": { "features": features } });
+        self.session.post("goog/cdp/execute", &command);
+    }
+
+    /// Presses keys one after the other, as on a keyboard: [`keys`], or text letter by letter.
+    #[track_caller]
+    pub fn press(&self, keys: &str) {
+        let strokes: Vec<Value> = keys
+            .chars()
+            .flat_map(|key| ["keyDown", "keyUp"].map(|kind| json!({ "type": kind, "value": key.to_string() })))
+            .collect();
+        let keyboard = json!({ "type": "key", "id": "keyboard", "actions": strokes });
+        self.session.post("actions", &json!({ "actions": [keyboard] }));
     }
 
     /// Keeps a picture of the page under `target/screenshots`.

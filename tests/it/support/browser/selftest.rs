@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Browser, Namespace, Pages, group_of};
+use super::{Browser, Pages, group_of};
+use crate::support::namespace::Namespace;
 use crate::support::wait::{LATER, SOON, wait_until};
 
 #[test]

@@ -1,5 +1,5 @@
 //! A network namespace of its own, joined to this one by a pair of virtual Ethernet devices whose packets can be
-//! lost or held back.
+//! lost, refused or held back.
 //!
 //! Needs root. The hard thing: names and addresses must not meet those of another run, and all goes away on drop.
 
@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -20,6 +20,8 @@ pub struct Namespace {
     /// Its peer inside.
     there: String,
     inside: String,
+    /// Whether the rules of [`Self::refuse_udp`] stand.
+    refuses: AtomicBool,
     /// Our address, where its inhabitants find what listens here.
     pub outside: Ipv4Addr,
 }
@@ -43,6 +45,7 @@ impl Namespace {
             device: device.clone(),
             there: there.clone(),
             inside: inside.to_string(),
+            refuses: AtomicBool::new(false),
             outside,
         };
         run(&format!("ip netns add {name}"));
@@ -63,9 +66,15 @@ impl Namespace {
 
     /// A program that will run inside.
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name, program]);
+        let entry = self.entry();
+        let mut command = Command::new(&entry[0]);
+        command.args(&entry[1..]).arg(program);
         command
+    }
+
+    /// What is put before a command line to run it inside; the process stays the one that was started.
+    pub fn entry(&self) -> Vec<String> {
+        ["ip", "netns", "exec", &self.name].map(str::to_owned).to_vec()
     }
 
     /// Loses so many UDP packets of a hundred, in each direction. What is not media (TCP) is spared: the browser
@@ -120,6 +129,27 @@ impl Namespace {
             ));
             self.nft(&format!("add rule netdev wall {hook} udp {side} != {ports} drop"));
         }
+    }
+
+    /// Refuses what comes for a UDP port with an ICMP error, as nft names it: `port-unreachable`, `host-unreachable`,
+    /// `admin-prohibited`. The first port decides for all.
+    pub fn refuse_udp(&self, port: u16, icmp: &str) {
+        if !self.refuses.swap(true, Ordering::Relaxed) {
+            // Its kernel would send one such error a second: of many callers few would hear it.
+            let unlimited = "echo 0 > /proc/sys/net/ipv4/icmp_ratelimit";
+            let status = self.command("sh").args(["-c", unlimited]).status();
+            assert!(status.is_ok_and(|status| status.success()), "{unlimited} inside {}", self.name);
+            self.nft("add table inet refuse");
+            self.nft("add set inet refuse ports { type inet_service ; }");
+            self.nft("add chain inet refuse input { type filter hook input priority 0 ; }");
+            self.nft(&format!("add rule inet refuse input udp dport @ports reject with icmp {icmp}"));
+        }
+        self.nft(&format!("add element inet refuse ports {{ {port} }}"));
+    }
+
+    /// Takes what comes for it again.
+    pub fn take_udp(&self, port: u16) {
+        self.nft(&format!("delete element inet refuse ports {{ {port} }}"));
     }
 
     /// How many packets were lost so far.
