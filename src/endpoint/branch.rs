@@ -220,9 +220,9 @@ impl Branch {
             })
             .event_function(move |pad, parent, event| {
                 if may_pass(&events, &codec, &event) {
-                    let mut feed = events.feed();
-                    feed.before_event(kind, &event);
-                    gst::Pad::event_default(pad, parent, event);
+                    events.feed().event(kind, event, |event| {
+                        gst::Pad::event_default(pad, parent, event);
+                    });
                 }
                 // A refused event must not reach the tee either: it would stop the stream's source.
                 true

@@ -81,6 +81,8 @@ impl<T> Batch<T> {
 pub(super) struct Feed {
     /// The inner sides of the gates, by track.
     doors: [Option<gst::ProxyPad>; 2],
+    /// Gaps that wait for their track's segment, by track: time in ns.
+    owed_ns: [Option<u64>; 2],
     batch: Batch<gst::Buffer>,
 }
 
@@ -104,7 +106,7 @@ impl Feed {
     /// # Errors
     /// As [`Feed::push`].
     pub(super) fn flush(&mut self) -> Result<(), gst::FlowError> {
-        let Self { doors, batch } = self;
+        let Self { doors, batch, .. } = self;
         for (kind, buffer) in batch.take() {
             let Some(pad) = &doors[kind.index()] else { continue };
             if kind == TrackKind::Video && !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT) {
@@ -119,19 +121,40 @@ impl Feed {
     /// Lets the muxer take up all it has, behind a gate that has just closed: it takes up nothing of one track
     /// while the other has nothing, so without a gap on each track the rest of the longer one would stay, and
     /// the gate would never open again.
+    ///
+    /// A track that has been linked a moment ago may have had no segment yet. A gap ahead of it is a critical in
+    /// the muxer of 1.22 and lost; it goes in behind the segment.
     pub(super) fn let_drain(&mut self, newest_ns: u64) {
-        let after = gst::ClockTime::from_nseconds(newest_ns + 1);
-        for pad in self.doors.iter().flatten() {
-            pad.push_event(gst::event::Gap::new(after, gst::ClockTime::NONE));
+        for kind in TrackKind::ALL {
+            if self.doors[kind.index()].is_some() {
+                self.owed_ns[kind.index()] = Some(newest_ns + 1);
+                self.pay(kind);
+            }
         }
     }
 
-    /// An event follows, behind the units that came before it.
-    pub(super) fn before_event(&mut self, kind: TrackKind, event: &gst::Event) {
+    /// Hands an event to the muxer, behind the units that came before it.
+    pub(super) fn event(&mut self, kind: TrackKind, event: gst::Event, hand_on: impl FnOnce(gst::Event)) {
         // What the muxer says of these units it says again of the next one.
         let _ = self.flush();
         if let gst::EventView::Gap(gap) = event.view() {
             self.batch.gap(kind, gap.get().0.nseconds());
+        }
+        let is_segment = event.type_() == gst::EventType::Segment;
+        hand_on(event);
+        if is_segment {
+            self.pay(kind);
+        }
+    }
+
+    /// Sends the gap that is owed to a track, if it has a segment by now.
+    fn pay(&mut self, kind: TrackKind) {
+        let Some(pad) = &self.doors[kind.index()] else { return };
+        if pad.sticky_event::<gst::event::Segment>(0).is_none() {
+            return;
+        }
+        if let Some(at_ns) = self.owed_ns[kind.index()].take() {
+            pad.push_event(gst::event::Gap::new(gst::ClockTime::from_nseconds(at_ns), gst::ClockTime::NONE));
         }
     }
 }
@@ -150,6 +173,35 @@ mod tests {
             if batch.add(kind, ms * MS, ms) { batch.take().map(|(_, unit)| unit).collect() } else { vec![] }
         };
         units.iter().map(&mut fed).collect()
+    }
+
+    #[test]
+    fn a_track_without_a_segment_gets_its_gap_behind_it() {
+        gst::init().unwrap();
+        let mux = gst::ElementFactory::make("mpegtsmux").build().unwrap();
+        let door = gst::GhostPad::with_target(&mux.request_pad_simple("sink_%d").unwrap()).unwrap();
+        let seen: std::sync::Arc<std::sync::Mutex<Vec<gst::EventType>>> = std::sync::Arc::default();
+        let inner = door.internal().unwrap();
+        let notes = std::sync::Arc::clone(&seen);
+        inner.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+            notes.lock().unwrap().extend(info.event().map(|event| event.type_()));
+            gst::PadProbeReturn::Ok
+        });
+        door.set_active(true).unwrap();
+        mux.set_state(gst::State::Paused).unwrap();
+        let mut feed = Feed::default();
+        feed.add_track(Audio, inner.clone());
+        feed.let_drain(7);
+        assert_eq!(*seen.lock().unwrap(), []);
+        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        for event in [gst::event::StreamStart::new("a"), gst::event::Segment::new(&segment)] {
+            feed.event(Audio, event, |event| assert!(inner.push_event(event)));
+        }
+        feed.let_drain(8);
+        let all = seen.lock().unwrap().clone();
+        let gaps = all.iter().filter(|kind| **kind == gst::EventType::Gap).count();
+        assert_eq!((gaps, all.first()), (2, Some(&gst::EventType::StreamStart)), "{all:?}");
+        mux.set_state(gst::State::Null).unwrap();
     }
 
     #[test]

@@ -91,9 +91,10 @@ impl fmt::Display for Comparison {
         for (name, track) in [("video", &self.video), ("audio", &self.audio)] {
             write!(
                 f,
-                "{name}: {} matched over {:.2} s, {} lost (from the {}th), {} out of order, {} foreign, jitter {:.1} ms; ",
+                "{name}: {} matched over {:.2} s from {:.2} s, {} lost (from the {}th), {} out of order, {} foreign, jitter {:.1} ms; ",
                 track.matched,
                 ms(track.span.1 - track.span.0) / 1000.0,
+                ms(track.span.0) / 1000.0,
                 track.lost,
                 track.lost_after + 1,
                 track.out_of_order,
