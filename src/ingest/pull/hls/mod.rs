@@ -23,6 +23,12 @@ pub(super) use playlist::Range;
 /// A live stream is begun this many target durations before its end.
 const BEHIND_TARGETS: u32 = 3;
 
+/// A live stream that has just begun is waited for until its playlist holds so many target durations, or another
+/// segment than at first. With one, the next
+/// segment comes just when it is wanted, and is seen half a target duration later (RFC 8216, section 6.3.4): the flow
+/// would run dry, and of two renditions one before the other.
+const BEGIN_TARGETS: u32 = 2;
+
 /// Requests in a row that may fail while there is still media in the queue.
 const FAILURES_MAX: u32 = 6;
 
@@ -113,6 +119,8 @@ struct Rendition {
     base: String,
     playlist: Media,
     read_at: Instant,
+    /// The number behind its last segment when it was read first.
+    first_end: u64,
     /// The number of the segment that comes next; none before the first.
     next: Option<u64>,
     /// When the last new segment was seen.
@@ -125,7 +133,13 @@ impl Rendition {
     fn new(base: String, playlist: Option<Media>) -> Self {
         let now = Instant::now();
         let playlist = playlist.unwrap_or_default();
-        Self { base, playlist, read_at: now, next: None, new_at: now, demux: None, map: None }
+        let first_end = playlist.sequence + playlist.segments.len() as u64;
+        Self { base, playlist, read_at: now, first_end, next: None, new_at: now, demux: None, map: None }
+    }
+
+    /// The number behind the last segment.
+    fn end(&self) -> u64 {
+        self.playlist.sequence + self.playlist.segments.len() as u64
     }
 
     /// Nothing more will come.
@@ -135,9 +149,23 @@ impl Rendition {
 
     /// The segment that comes next, if the playlist has it, and its number.
     fn pending(&self) -> Option<(u64, &Segment)> {
-        let next = self.next.unwrap_or_else(|| self.begin());
+        let next = match self.next {
+            Some(next) => next,
+            None if self.may_begin() => self.begin(),
+            None => return None,
+        };
         let at = usize::try_from(next.checked_sub(self.playlist.sequence)?).ok()?;
         Some((next, self.playlist.segments.get(at)?))
+    }
+
+    /// Whether there is enough to begin with.
+    fn may_begin(&self) -> bool {
+        let Media { segments, ended, target, .. } = &self.playlist;
+        // Segments may be a little shorter than their target.
+        let enough = *target * BEGIN_TARGETS - *target / 4;
+        *ended
+            || self.end() != self.first_end
+            || segments.iter().map(|segment| segment.duration).sum::<Duration>() >= enough
     }
 
     /// Where to begin: a recording at its begin, a live stream some way before its end.
@@ -191,9 +219,9 @@ impl Rendition {
         let Playlist::Media(media) = read(&client.get(&self.base, None)?.text()?)? else {
             return Err(Failure::new(Phase::Receive, "the playlist has become a list of variants"));
         };
-        let end = media.sequence + media.segments.len() as u64;
-        let before = self.playlist.sequence + self.playlist.segments.len() as u64;
+        let before = self.end();
         self.playlist = media;
+        let end = self.end();
         if end != before {
             self.new_at = Instant::now();
         }
@@ -281,6 +309,17 @@ mod tests {
         assert_eq!(rendition(10, &[2; 20], false).begin(), 21);
         assert_eq!(rendition(10, &[], false).begin(), 10);
         assert!(rendition(10, &[], true).ended());
+    }
+
+    #[test]
+    fn a_live_stream_that_has_just_begun_is_begun_with_two_segments() {
+        assert_eq!(rendition(10, &[6], false).pending(), None);
+        assert_eq!(rendition(10, &[5, 6], false).pending().map(|(number, _)| number), Some(10));
+        assert_eq!(rendition(10, &[6], true).pending().map(|(number, _)| number), Some(10));
+        // One that never holds more than one.
+        let mut short = rendition(10, &[6], false);
+        short.playlist.sequence += 1;
+        assert_eq!(short.pending().map(|(number, _)| number), Some(11));
     }
 
     #[test]
