@@ -24,10 +24,14 @@ pub(super) use playlist::Range;
 const BEHIND_TARGETS: u32 = 3;
 
 /// A live stream that has just begun is waited for until its playlist holds so many target durations, or another
-/// segment than at first. With one, the next
-/// segment comes just when it is wanted, and is seen half a target duration later (RFC 8216, section 6.3.4): the flow
-/// would run dry, and of two renditions one before the other.
+/// segment than at first. With one, the next segment comes just when it is wanted, and is seen half a target duration
+/// later (RFC 8216, section 6.3.4): the flow would run dry, and of two renditions one before the other.
 const BEGIN_TARGETS: u32 = 2;
+
+/// A playlist that does not move is begun all the same: after so many target durations, and after this time at most, well
+/// within the time that an attempt has for its first media.
+const BEGIN_WAIT_TARGETS: u32 = 2;
+const BEGIN_WAIT_MAX: Duration = Duration::from_secs(4);
 
 /// Requests in a row that may fail while there is still media in the queue.
 const FAILURES_MAX: u32 = 6;
@@ -165,6 +169,7 @@ impl Rendition {
         let enough = *target * BEGIN_TARGETS - *target / 4;
         *ended
             || self.end() != self.first_end
+            || self.new_at.elapsed() >= (*target * BEGIN_WAIT_TARGETS).min(BEGIN_WAIT_MAX)
             || segments.iter().map(|segment| segment.duration).sum::<Duration>() >= enough
     }
 
@@ -320,6 +325,10 @@ mod tests {
         let mut short = rendition(10, &[6], false);
         short.playlist.sequence += 1;
         assert_eq!(short.pending().map(|(number, _)| number), Some(11));
+        // One that stands still.
+        let mut still = rendition(10, &[6], false);
+        still.new_at -= BEGIN_WAIT_MAX;
+        assert_eq!(still.pending().map(|(number, _)| number), Some(10));
     }
 
     #[test]
