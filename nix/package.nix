@@ -19,14 +19,13 @@ let
     gst_all_1.gst-plugins-good # parsers for AAC, MP2, AC-3; vp8dec, vp9dec, mulawdec, alawdec; RTP; rtspsrc, udpsrc
     gst_all_1.gst-plugins-bad # mpegtsmux, tsdemux, srtsink, srtsrc, rtmp2src, voaacenc, parsers for H.264, H.265, Opus; webrtcbin, DTLS, SRTP
     gst_all_1.gst-plugins-ugly # x264enc
+    gst_all_1.gst-libav # avdec_h264, avdec_h265, for previews
     libnice # ICE, for webrtcbin
   ];
   searchPath = lib.makeSearchPathOutput "lib" "lib/gstreamer-1.0";
   pluginPath = searchPath plugins;
   # TLS of sources that are pulled by rtsps and rtmps: GLib loads it, no library links it.
   gioModulePath = "${glib-networking}/lib/gio/modules";
-  # Unit tests also make and decode streams: avenc_aac, avdec_aac.
-  checkPluginPath = searchPath (plugins ++ [ gst_all_1.gst-libav ]);
 in
 rustPlatform.buildRustPackage {
   pname = manifest.name;
@@ -63,7 +62,7 @@ rustPlatform.buildRustPackage {
   # The unit tests; the tests with real publishers and receivers (tests/) want ffmpeg, time and ports.
   cargoTestFlags = [ "--lib" ];
   preCheck = ''
-    export GST_PLUGIN_SYSTEM_PATH_1_0=${checkPluginPath}
+    export GST_PLUGIN_SYSTEM_PATH_1_0=${pluginPath}
     export GST_REGISTRY=$TMPDIR/gst-registry.bin
   '';
 
@@ -74,7 +73,7 @@ rustPlatform.buildRustPackage {
     install -Dm644 srt-restream.example.toml -t $out/share/doc/srt-restream
   '';
 
-  passthru = { inherit pluginPath gioModulePath checkPluginPath; };
+  passthru = { inherit pluginPath gioModulePath; };
 
   meta = {
     inherit (manifest) description;

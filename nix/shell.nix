@@ -48,7 +48,7 @@ mkShell {
     libfaketime
   ];
   # With what test sources need beside the service's own elements.
-  GST_PLUGIN_SYSTEM_PATH_1_0 = srt-restream.checkPluginPath;
+  GST_PLUGIN_SYSTEM_PATH_1_0 = srt-restream.pluginPath;
   # Where the tests find it.
   LIBFAKETIME = "${libfaketime}/lib/libfaketimeMT.so.1";
 }

@@ -36,6 +36,7 @@ PACKAGES_RUN=(
   'libgstrtspserver-1.0-0: the RTSP server'
   'glib-networking: TLS of sources that are pulled by rtsps and rtmps'
   'gstreamer1.0-nice: ICE, for WebRTC publishers'
+  'gstreamer1.0-libav: decodes pictures for the preview in the panel'
   'graphviz: draws the graph of a running pipeline (…/pipeline.svg)'
   'gstreamer1.0-plugins-ugly: x264enc, for publishers that send VP8, VP9 or AV1; the decoder for AC-3'
 )
@@ -46,7 +47,6 @@ PACKAGES_TEST=(
   'srt-tools: srt-live-transmit, a receiver of the tests'
   'gstreamer1.0-tools: gst-launch-1.0 for scripts/gst-debug'
   'gstreamer1.0-rtsp: rtspclientsink, a publisher of the tests'
-  'gstreamer1.0-libav: avenc_aac and avdec_aac of test sources and receivers'
   'python3: scripts/watch measures with it'
   'python3-venv: an environment for schemathesis, which tests the HTTP interface'
   'python3-gi: steers the RTSP server of the tests'

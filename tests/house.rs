@@ -83,7 +83,9 @@ fn each_launch_text_runs_by_hand_and_data_comes_through() {
         } else {
             assert!(ok, "{name}: {text}");
             let buffers = text.matches("last-message = chain").count();
-            assert!(buffers >= 20, "{name}: only {buffers} buffers came through\n{text}");
+            // Stills come once a second.
+            let least = if name.starts_with("preview-") { 1 } else { 20 };
+            assert!(buffers >= least, "{name}: only {buffers} buffers came through\n{text}");
         }
     }
 }

@@ -39,6 +39,10 @@ const REFUSALS_LOG_EVERY: Duration = Duration::from_millis(10_000);
 const FOREIGN_PAGE: &str =
     "A web page of another origin may not change anything here; rest.origins in the configuration names those that may";
 
+/// Answered to one that asks for what is not everybody's to see.
+const FOREIGN_READER: &str =
+    "A web page of another origin may not see this; rest.origins in the configuration names those that may";
+
 /// `Sec-Fetch-Site` of a page of ours, and of what its user has typed.
 const OWN_SITES: [&str; 2] = ["same-origin", "none"];
 
@@ -116,18 +120,33 @@ pub(super) async fn own_pages<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
     let state = request.app_data::<web::Data<ApiState>>();
-    if state.is_some_and(|state| is_own_page(request.method(), request.headers(), &state.settings.rest.origins)) {
+    if state.is_some_and(|state| may_change(request.method(), request.headers(), &state.settings.rest.origins)) {
         return Ok(next.call(request).await?.map_into_left_body());
     }
     let refusal = ApiError::new(StatusCode::FORBIDDEN, FOREIGN_PAGE).error_response();
     Ok(request.into_response(refusal).map_into_right_body())
 }
 
-fn is_own_page(method: &Method, headers: &HeaderMap, origins: &[String]) -> bool {
-    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("null"));
-    if [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) {
-        return true;
+/// Refuses what a web page of another origin asks for, whatever it asks: for what is not everybody's to see.
+pub(super) async fn own_pages_alone<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
+    let state = request.app_data::<web::Data<ApiState>>();
+    if state.is_some_and(|state| is_own_page(request.headers(), &state.settings.rest.origins)) {
+        return Ok(next.call(request).await?.map_into_left_body());
     }
+    let refusal = ApiError::new(StatusCode::FORBIDDEN, FOREIGN_READER).error_response();
+    Ok(request.into_response(refusal).map_into_right_body())
+}
+
+fn may_change(method: &Method, headers: &HeaderMap, origins: &[String]) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) || is_own_page(headers, origins)
+}
+
+/// Whether a page of ours asks, one of an origin in `origins`, or no browser.
+fn is_own_page(headers: &HeaderMap, origins: &[String]) -> bool {
+    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("null"));
     let site = text(HeaderName::from_static("sec-fetch-site"));
     let Some(origin) = text(ORIGIN) else {
         return site.is_none_or(|site| OWN_SITES.contains(&site));
@@ -229,7 +248,7 @@ mod tests {
             give(ORIGIN, origin);
             give(HeaderName::from_static("sec-fetch-site"), site);
             let method = method.parse().expect("method");
-            assert_eq!(is_own_page(&method, &headers, origins), wanted, "{method} {origin:?} {site:?}");
+            assert_eq!(may_change(&method, &headers, origins), wanted, "{method} {origin:?} {site:?}");
         }
     }
 

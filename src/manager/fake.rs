@@ -1,7 +1,7 @@
 //! Streams without GStreamer: they remember what they were told.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, watch};
@@ -15,7 +15,7 @@ use crate::model::ingest::IngestStatistics;
 use crate::model::srt_url::SrtUrl;
 use crate::model::track::{TrackInfo, TrackStatistics};
 use crate::stream::preflight::{Outcome, Report, Step, Taken};
-use crate::stream::{Board, Input, StreamSnapshot, StreamSpec};
+use crate::stream::{Board, Input, Still, StillError, StreamSnapshot, StreamSpec};
 
 /// What a test can see and set of one stream.
 #[derive(Debug)]
@@ -179,6 +179,13 @@ impl RunningStream for FakeHandle {
         });
         let received_bytes = if state.live { 4711 } else { 0 };
         StreamSnapshot { live: state.live, tracks, received_bytes, timestamp_jumps: 0, ingest }
+    }
+
+    /// The picture says `JPEG`, while the stream is live.
+    fn still(&self) -> BoxFuture<'static, Result<Still, StillError>> {
+        let live = self.0.state().live;
+        let still = Still { jpeg: bytes::Bytes::from_static(b"JPEG"), at: SystemTime::UNIX_EPOCH };
+        Box::pin(async move { if live { Ok(still) } else { Err(StillError::NoVideo) } })
     }
 
     fn silent_for(&self) -> Duration {

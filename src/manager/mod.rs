@@ -46,7 +46,7 @@ use crate::events::EventBus;
 use crate::model::broadcast::PublishType;
 use crate::model::ids::{AppName, StreamId, StreamKey};
 use crate::store::{Store, StoreError};
-use crate::stream::StreamContext;
+use crate::stream::{Still, StillError, StreamContext};
 
 use directory::{Directory, Entry};
 use task::Command;
@@ -258,6 +258,19 @@ impl Manager {
     /// A broadcast as it is now.
     pub fn get(&self, key: &StreamKey) -> Option<BroadcastView> {
         self.shared.read().entries.get(key).map(Entry::view)
+    }
+
+    /// A still of a stream's picture, of now; waits for one, bounded. `None`: it has no publisher now.
+    ///
+    /// # Errors
+    /// See [`StillError`].
+    pub async fn still(&self, key: &StreamKey) -> Option<Result<Still, StillError>> {
+        let asked = {
+            let directory = self.shared.read();
+            let live = directory.entries.get(key)?.live.as_ref().filter(|live| live.held.is_none())?;
+            live.stream.as_ref()?.still()
+        };
+        Some(asked.await)
     }
 
     /// The broadcasts of an application that fit `query`, in its order, cut to its page.

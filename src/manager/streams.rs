@@ -15,7 +15,7 @@ use crate::model::endpoint::EndpointRecord;
 use crate::model::ids::{EndpointId, StreamKey};
 use crate::model::srt_url::SrtUrl;
 use crate::stream::preflight::Report;
-use crate::stream::{self, Board, Input, StreamContext, StreamHandle, StreamSnapshot, StreamSpec};
+use crate::stream::{self, Board, Input, Still, StillError, StreamContext, StreamHandle, StreamSnapshot, StreamSpec};
 
 /// Why a stream did not start.
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
@@ -56,6 +56,8 @@ pub trait RunningStream: Send + Sync + 'static {
     fn remove_endpoint(&self, id: EndpointId) -> BoxFuture<'static, bool>;
     /// How it fares; its endpoints are on their boards.
     fn snapshot(&self) -> StreamSnapshot;
+    /// A still of its picture, of now; waits for one, bounded.
+    fn still(&self) -> BoxFuture<'static, Result<Still, StillError>>;
     /// For how long no data of the running publication has come; since its begin if none ever has.
     fn silent_for(&self) -> Duration;
     /// Closes it with all its endpoints, bounded.
@@ -126,6 +128,11 @@ impl RunningStream for StreamHandle {
 
     fn snapshot(&self) -> StreamSnapshot {
         StreamHandle::snapshot(self)
+    }
+
+    fn still(&self) -> BoxFuture<'static, Result<Still, StillError>> {
+        let handle = self.clone();
+        Box::pin(async move { StreamHandle::still(&handle).await })
     }
 
     fn silent_for(&self) -> Duration {

@@ -106,6 +106,17 @@ pub fn level(codec: Codec) -> Option<Launch> {
     }
 }
 
+const PREVIEW: [Launch; 2] = [launch!("preview-h264"), launch!("preview-h265")];
+
+/// The stills of a codec's pictures: `… name=decode ! … ! appsink name=out`; `None` for sound.
+pub fn preview(codec: Codec) -> Option<Launch> {
+    match codec {
+        Codec::H264 => Some(PREVIEW[0]),
+        Codec::H265 => Some(PREVIEW[1]),
+        Codec::Aac | Codec::Mpeg | Codec::Ac3 | Codec::Opus => None,
+    }
+}
+
 /// The depayloader of what RTP caps call `encoding-name`: `… name=depay`. `None`: GStreamer has none.
 pub fn depay(encoding: &str) -> Option<Launch> {
     DEPAY.iter().find(|(name, _)| *name == encoding).map(|(_, launch)| *launch)
@@ -216,6 +227,12 @@ mod tests {
                 launch.element::<gst::Element>(&pipeline, name).expect("named in the file");
             }
         }
+        for launch in PREVIEW {
+            let pipeline = launch.pipeline().expect(launch.name);
+            for name in ["decode", "out"] {
+                launch.element::<gst::Element>(&pipeline, name).expect("named in the file");
+            }
+        }
         for launch in PARSE {
             let bin = launch.bin().expect(launch.name);
             for name in ["parse", "pin", "out"] {
@@ -244,7 +261,8 @@ mod tests {
             .chain(PARSE)
             .chain(depay)
             .chain(TRANSCODE)
-            .chain(LEVEL);
+            .chain(LEVEL)
+            .chain(PREVIEW);
         let known: Vec<_> = all.map(|launch| launch.name.to_owned()).collect();
         for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines")).expect("directory") {
             let name = entry.expect("entry").file_name().into_string().expect("ASCII");

@@ -143,6 +143,10 @@ mod tests {
             if path.extension().is_none_or(|extension| extension != "launch") {
                 continue;
             }
+            // The service does without; who looks at a preview is told what is missing.
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("preview-")) {
+                continue;
+            }
             let text = std::fs::read_to_string(&path).expect("a launch text");
             let lines = text.lines().filter(|line| !line.starts_with('#'));
             let words = lines.flat_map(str::split_whitespace);

@@ -95,9 +95,7 @@ impl Input {
         track.codec = caps::codec_of(new);
         track.caps = Some(new.clone());
         self.shared.fanout.source(kind).set_caps(Some(new));
-        if kind == TrackKind::Audio {
-            self.shared.sound.send_replace(Some(new.clone()));
-        }
+        self.shared.formats[kind.index()].send_replace(Some(new.clone()));
     }
 
     /// Says what a track is made out of; `None` when the publisher sends it as it is.
@@ -148,9 +146,10 @@ impl Input {
         let source = &mut state.tracks[kind.index()].source;
         source.meter.passed(placed.dts_ns, key, now);
         source.disordered_units += u64::from(placed.moved);
-        if let Some(level) = state.level.as_mut().filter(|_| kind == TrackKind::Audio) {
-            level.take(&buffer);
-        }
+        match kind {
+            TrackKind::Audio => state.level.as_mut().map(|level| level.take(&buffer)),
+            TrackKind::Video => state.pictures.as_mut().map(|pictures| pictures.take(&buffer)),
+        };
         self.fill_silence(state, kind, placed.dts_ns, now);
         state.tracks[kind.index()].passed = Some(now);
         state.newest_ns = state.newest_ns.max(Some(placed.dts_ns));

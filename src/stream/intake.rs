@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use super::input::{Input, SETTLE_MAX};
 use super::level::LevelFeed;
 use super::meter::TrackMeter;
+use super::preview::PictureFeed;
 use super::timeline::Timeline;
 use crate::media::caps;
 use crate::media::fanout::Fanout;
@@ -82,6 +83,8 @@ pub(super) struct State {
     pub(super) ingest: Option<IngestStatistics>,
     /// Where sound is measured, while it is.
     pub(super) level: Option<LevelFeed>,
+    /// Where stills are made, while somebody looks.
+    pub(super) pictures: Option<PictureFeed>,
 }
 
 impl State {
@@ -98,6 +101,7 @@ impl State {
             drained: true,
             ingest: None,
             level: None,
+            pictures: None,
         }
     }
 }
@@ -110,8 +114,8 @@ pub(super) struct Shared {
     state: Mutex<State>,
     begun: watch::Sender<Begun>,
     pub(super) key_frames: KeyFrameWish,
-    /// The format of the sound.
-    pub(super) sound: watch::Sender<Option<gst::Caps>>,
+    /// The format of each track.
+    pub(super) formats: [watch::Sender<Option<gst::Caps>>; 2],
 }
 
 impl Shared {
@@ -216,7 +220,7 @@ impl Shared {
 pub(super) struct Intake(Arc<Shared>);
 
 /// [`Intake`] for a task that must not keep the stream alive.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct WeakIntake(Weak<Shared>);
 
 impl WeakIntake {
@@ -233,6 +237,14 @@ impl WeakIntake {
             drop(before);
         }
     }
+
+    /// Where stills are made from now on.
+    pub(super) fn set_pictures(&self, pictures: Option<PictureFeed>) {
+        if let Some(shared) = self.0.upgrade() {
+            let before = std::mem::replace(&mut shared.state().pictures, pictures);
+            drop(before);
+        }
+    }
 }
 
 impl Intake {
@@ -243,7 +255,7 @@ impl Intake {
             state: Mutex::new(State::new()),
             begun: watch::Sender::new(Begun::default()),
             key_frames: KeyFrameWish::default(),
-            sound: watch::Sender::new(None),
+            formats: Default::default(),
         }))
     }
 
@@ -326,9 +338,9 @@ impl Intake {
         self.0.received_bytes()
     }
 
-    /// The format of the sound, whenever it changes.
-    pub(super) fn sound(&self) -> watch::Receiver<Option<gst::Caps>> {
-        self.0.sound.subscribe()
+    /// The format of a track, whenever it changes.
+    pub(super) fn format(&self, kind: TrackKind) -> watch::Receiver<Option<gst::Caps>> {
+        self.0.formats[kind.index()].subscribe()
     }
 
     /// How often the sources' clocks have jumped.

@@ -7,6 +7,7 @@ mod input;
 mod intake;
 mod level;
 mod meter;
+mod preview;
 mod task;
 pub mod timeline;
 
@@ -20,7 +21,7 @@ use crate::endpoint::state::RetryPolicy;
 use crate::endpoint::{EndpointContext, EndpointHandle, StreamLink};
 use crate::media::fanout::{Fanout, FanoutError};
 use crate::media::off_thread::{Stuck, off_thread};
-use crate::model::codec::Begun;
+use crate::model::codec::{Begun, TrackKind};
 use crate::model::destination::Destinations;
 use crate::model::endpoint::EndpointRecord;
 use crate::model::ids::{AppName, EndpointId, StreamKey};
@@ -33,8 +34,10 @@ pub use crate::endpoint::preflight;
 pub use crate::endpoint::resolve::OwnServer;
 pub use crate::endpoint::{Board, EndpointSnapshot};
 use intake::Intake;
+use preview::Preview;
 
 pub use input::{AccessUnit, Input, SETTLE_MAX};
+pub use preview::{Still, StillError};
 
 /// Starting the pipeline takes a few milliseconds; more than this is a stuck element.
 const START_MAX: Duration = Duration::from_secs(5);
@@ -146,6 +149,7 @@ struct Shared {
     intake: Intake,
     fanout: Arc<Fanout>,
     endpoints: Mutex<Vec<(EndpointId, EndpointHandle)>>,
+    preview: Preview,
     /// Ends the task that reads the bus.
     closed: CancellationToken,
 }
@@ -172,10 +176,13 @@ pub async fn start(spec: StreamSpec, context: &Arc<StreamContext>) -> Result<Str
     };
     tokio::spawn(watch.run(closed.clone()));
     if context.audio_level {
-        tokio::spawn(level::run(spec.key.clone(), intake.downgrade(), intake.sound(), closed.clone()));
+        tokio::spawn(level::run(spec.key.clone(), intake.downgrade(), intake.format(TrackKind::Audio), closed.clone()));
     }
+    let pictures = intake.format(TrackKind::Video);
+    let preview = Preview::new(spec.key.clone(), intake.downgrade(), pictures, closed.clone());
     let handle = StreamHandle(Arc::new(Shared {
         key: spec.key,
+        preview,
         context: Arc::clone(&context.endpoint),
         intake,
         fanout,
@@ -265,6 +272,14 @@ impl StreamHandle {
             timestamp_jumps: self.0.intake.timestamp_jumps(),
             ingest: self.0.intake.ingest(),
         }
+    }
+
+    /// A still of its picture, of now; waits for one, bounded.
+    ///
+    /// # Errors
+    /// See [`StillError`].
+    pub async fn still(&self) -> Result<Still, StillError> {
+        self.0.preview.still().await
     }
 
     /// How long its publisher has sent nothing.

@@ -12,6 +12,7 @@ use gstreamer_app as gst_app;
 
 mod hand_over;
 mod key_frames;
+mod preview;
 mod refused;
 
 use super::*;

@@ -31,6 +31,7 @@ mod panel_keys;
 mod panel_looks;
 mod panel_many;
 mod panel_trouble;
+mod preview;
 mod publish_rtmp;
 mod publish_rtsp;
 mod publish_srt;

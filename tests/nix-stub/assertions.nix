@@ -53,6 +53,7 @@ let
     pkgs.gst_all_1.gst-plugins-good
     pkgs.gst_all_1.gst-plugins-bad
     pkgs.gst_all_1.gst-plugins-ugly
+    pkgs.gst_all_1.gst-libav
     pkgs.libnice
   ];
   assertions = {

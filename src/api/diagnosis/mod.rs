@@ -1,11 +1,12 @@
-//! What an operator looks into when something is wrong: the graph of a running pipeline, the command that reproduces an
-//! endpoint's branch, GStreamer's log level.
+//! What an operator looks into when something is wrong: what a stream looks like, the graph of a running pipeline, the
+//! command that reproduces an endpoint's branch, GStreamer's log level.
 //!
 //! Owns routes and answers. Must not know GStreamer: `media::known` makes the graph, `endpoint::launch_line` the command,
 //! `telemetry::levels` raises the log. Nothing here shows a secret; that is held where the texts are made.
 
 mod draw;
 mod level;
+mod still;
 
 use std::time::Duration;
 
@@ -34,12 +35,18 @@ type State = web::Data<ApiState>;
 
 /// What is documented of it.
 #[derive(utoipa::OpenApi)]
-#[openapi(paths(pipeline_dot, pipeline_svg, launch, level::show, level::raise, level::lower))]
+#[openapi(paths(still::show, pipeline_dot, pipeline_svg, launch, level::show, level::raise, level::lower))]
 pub(super) struct Documented;
 
 /// Those of one stream, inside `/{app}/rest/v2`.
 pub(super) fn of_streams(config: &mut web::ServiceConfig) {
     config
+        .service(
+            resource("/broadcasts/{id}/preview.jpg")
+                .get(still::show)
+                .done_with_problems()
+                .wrap(from_fn(guard::own_pages_alone)),
+        )
         .service(resource("/broadcasts/{id}/pipeline.dot").get(pipeline_dot).done_with_problems())
         .service(resource("/broadcasts/{id}/pipeline.svg").get(pipeline_svg).done_with_problems())
         .service(resource("/broadcasts/{id}/endpoints/{eid}/launch").get(launch).done_with_problems());

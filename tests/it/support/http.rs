@@ -55,6 +55,16 @@ impl Api {
         (answer.status().as_u16(), kind.to_owned(), text)
     }
 
+    /// `GET` with a header that must be answered: status, content type and bytes.
+    #[track_caller]
+    pub fn bytes(&self, path: &str, (name, value): (&str, &str)) -> (u16, String, Vec<u8>) {
+        let answer = self.agent.get(format!("{}{path}", self.base)).header(name, value).call();
+        let mut answer = answer.unwrap_or_else(|error| panic!("GET {path}: {error}"));
+        let bytes = answer.body_mut().read_to_vec().unwrap_or_else(|error| panic!("GET {path}: {error}"));
+        let kind = answer.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        (answer.status().as_u16(), kind.to_owned(), bytes)
+    }
+
     /// `GET` that must be answered.
     #[track_caller]
     pub fn get(&self, path: &str) -> (u16, Value) {

@@ -185,7 +185,8 @@ impl Service {
         lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n")
     }
 
-    fn pid(&self) -> Pid {
+    /// Its process.
+    pub fn pid(&self) -> Pid {
         let child = self.child.as_ref().expect("the service runs");
         Pid::from_raw(i32::try_from(child.id()).expect("a pid fits"))
     }
