@@ -35,7 +35,7 @@ type State = web::Data<ApiState>;
 
 /// What is documented of it.
 #[derive(utoipa::OpenApi)]
-#[openapi(paths(still::show, pipeline_dot, pipeline_svg, launch, level::show, level::raise, level::lower))]
+#[openapi(paths(still::preview, pipeline_dot, pipeline_svg, launch, level::show, level::raise, level::lower))]
 pub(super) struct Documented;
 
 /// Those of one stream, inside `/{app}/rest/v2`.
@@ -43,7 +43,7 @@ pub(super) fn of_streams(config: &mut web::ServiceConfig) {
     config
         .service(
             resource("/broadcasts/{id}/preview.jpg")
-                .get(still::show)
+                .get(still::preview)
                 .done_with_problems()
                 .wrap(from_fn(guard::own_pages_alone)),
         )

@@ -24,7 +24,7 @@ use crate::stream::StillError;
         (status = 503, description = "no whole picture has come for 12 s, or too many streams are looked at", body = crate::api::problem::ProblemBody, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn show(state: State, target: Result<Target, ApiError>) -> Answer {
+pub(super) async fn preview(state: State, target: Result<Target, ApiError>) -> Answer {
     let target = target?;
     let known = target.key.filter(|key| state.manager.get(key).is_some());
     let Some(key) = known else {
