@@ -152,10 +152,6 @@ impl Listener {
         if unsafe { sys::srt_listen_callback(socket.0, on_handshake, opaque) } == sys::ERROR {
             return Err(SrtError::last("srt_listen_callback"));
         }
-        // SAFETY: plain call on an owned, bound socket.
-        if unsafe { sys::srt_listen(socket.0, BACKLOG_LEN) } == sys::ERROR {
-            return Err(SrtError::last("srt_listen"));
-        }
         // SAFETY: no arguments.
         let epoll = unsafe { sys::srt_epoll_create() };
         if epoll == sys::ERROR {
@@ -167,7 +163,13 @@ impl Listener {
         if unsafe { sys::srt_epoll_add_usock(epoll.0, socket.0, &raw const events) } == sys::ERROR {
             return Err(SrtError::last("srt_epoll_add_usock"));
         }
-        Ok(Self { socket, epoll, port, _decide: decide })
+        // Whole before it listens: whatever fails from here on, the socket is closed before the hook is freed.
+        let listener = Self { socket, epoll, port, _decide: decide };
+        // SAFETY: plain call on an owned, bound socket.
+        if unsafe { sys::srt_listen(listener.socket.0, BACKLOG_LEN) } == sys::ERROR {
+            return Err(SrtError::last("srt_listen"));
+        }
+        Ok(listener)
     }
 
     /// The address it listens on, with the port that was taken.
