@@ -1,8 +1,11 @@
 //! From an endpoint's URL to an address, anew for each attempt, and never to this server's own stream.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::sync::OnceLock;
 use std::time::Duration;
+
+use tokio::sync::Semaphore;
 
 use crate::model::destination::{Destinations, Forbidden};
 use crate::model::ids::{AppName, StreamKey};
@@ -11,6 +14,12 @@ use crate::model::srt_url::{SrtHost, SrtMode, SrtUrl};
 
 /// How long a name may take to resolve.
 const DNS_MAX: Duration = Duration::from_secs(5);
+
+/// Names that are looked up at a time: well below the threads of the blocking pool, which starting and stopping branches
+/// and streams need as well.
+const LOOKUPS_MAX: usize = 64;
+
+static LOOKUPS: Semaphore = Semaphore::const_new(LOOKUPS_MAX);
 
 /// Why there is no address to dial.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -153,8 +162,10 @@ pub(super) async fn resolve_host(host: &SrtHost, port: u16) -> Result<(SocketAdd
         SrtHost::Name(name) => name,
     };
     let failed = |reason: String| ResolveError::Dns { name: name.clone(), reason };
-    let mut addresses = match tokio::time::timeout(DNS_MAX, tokio::net::lookup_host((name.as_str(), port))).await {
-        Ok(Ok(addresses)) => addresses.collect::<Vec<_>>(),
+    let asked = name.clone();
+    let look_up = move || (asked.as_str(), port).to_socket_addrs().map(Vec::from_iter);
+    let mut addresses = match tokio::time::timeout(DNS_MAX, in_its_place(&LOOKUPS, look_up)).await {
+        Ok(Ok(addresses)) => addresses,
         Ok(Err(error)) => return Err(failed(error.to_string())),
         Err(_) => return Err(ResolveError::DnsTimeout(name.clone())),
     };
@@ -162,6 +173,20 @@ pub(super) async fn resolve_host(host: &SrtHost, port: u16) -> Result<(SocketAdd
     let mut addresses = addresses.into_iter();
     let first = addresses.next().ok_or_else(|| failed("it has no address".into()))?;
     Ok((first, addresses.collect()))
+}
+
+/// Looks a name up on a thread of the blocking pool. The place is held for as long as the thread is, whoever still waits
+/// for it: a resolver that does not answer keeps a thread for half a minute, and those it has are not to be all there are.
+async fn in_its_place<T: Send + 'static>(
+    places: &'static Semaphore,
+    look_up: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let place = places.acquire().await.map_err(io::Error::other)?;
+    let looked_up = tokio::task::spawn_blocking(move || {
+        let _place = place;
+        look_up()
+    });
+    looked_up.await.map_err(io::Error::other)?
 }
 
 #[cfg(test)]
@@ -207,6 +232,20 @@ mod tests {
         assert!(matches!(resolve(&url, &key, &own(), &loopback).await, Err(ResolveError::Forbidden(_))));
         let url: SrtUrl = "srt://127.0.0.1:9000?mode=listener".parse().expect("URL");
         assert!(resolve(&url, &key, &own(), &loopback).await.is_ok(), "listening there is not dialling there");
+    }
+
+    #[tokio::test]
+    async fn a_resolver_that_does_not_answer_keeps_its_own_places_and_no_more() {
+        static PLACES: Semaphore = Semaphore::const_new(1);
+        let (answer, silence) = std::sync::mpsc::channel::<()>();
+        let soon = Duration::from_millis(50);
+        let silent = in_its_place(&PLACES, move || silence.recv().map_err(io::Error::other));
+        assert!(tokio::time::timeout(soon, silent).await.is_err(), "nobody waits for it any more");
+        let next = || in_its_place(&PLACES, || Ok(4711));
+        assert!(tokio::time::timeout(soon, next()).await.is_err(), "its thread is not given out twice");
+        answer.send(()).expect("it still waits");
+        let answered = tokio::time::timeout(Duration::from_secs(5), next()).await;
+        assert_eq!(answered.expect("in time").expect("looked up"), 4711);
     }
 
     #[test]
