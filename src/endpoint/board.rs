@@ -3,7 +3,7 @@
 //! The manager makes one board for each endpoint and hands it to every task that runs the endpoint, one at a time.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use tokio::sync::watch;
@@ -13,6 +13,7 @@ use crate::model::endpoint::{
     CallerStatistics, Cause, EndpointState, EndpointStatistics, EndpointStatus, Failure, Transition,
 };
 use crate::model::ids::{EndpointId, StreamKey};
+use crate::model::srt_url::SrtUrl;
 
 /// Steps of an endpoint's life that are remembered.
 pub const HISTORY_MAX: usize = 50;
@@ -54,6 +55,8 @@ struct Inner {
     stream: StreamKey,
     seen: watch::Sender<EndpointSnapshot>,
     events: EventBus,
+    /// Where it went when it ran last.
+    url: Mutex<Option<SrtUrl>>,
 }
 
 impl Board {
@@ -69,7 +72,15 @@ impl Board {
             statistics: EndpointStatistics::default(),
             callers: Vec::new(),
         };
-        Self(Arc::new(Inner { stream, seen: watch::Sender::new(seen), events }))
+        Self(Arc::new(Inner { stream, seen: watch::Sender::new(seen), events, url: Mutex::default() }))
+    }
+
+    /// It runs now, with this address: what failed at another one is history.
+    pub(crate) fn runs(&self, url: &SrtUrl) {
+        let before = self.0.url.lock().unwrap_or_else(PoisonError::into_inner).replace(url.clone());
+        if before.is_some_and(|before| !before.means_the_same(url)) {
+            self.0.seen.send_modify(|seen| seen.failure = None);
+        }
     }
 
     /// What is seen now.
@@ -170,6 +181,19 @@ mod tests {
         );
         let told: Vec<_> = std::iter::from_fn(|| listener.try_recv().ok()).collect();
         assert_eq!(told.len(), 4);
+    }
+
+    #[test]
+    fn a_failure_is_of_the_address_that_it_failed_at() {
+        let board = board(&EventBus::default());
+        let runs = |url: &str| board.runs(&url.parse().expect("URL"));
+        runs("srt://a:1?latency=200&passphrase=0123456789");
+        board.step(EndpointState::Waiting, 1, Some(failure()));
+        // Switched off and on again, or written otherwise.
+        runs("srt://a:1?passphrase=0123456789&latency=200");
+        assert!(board.read(|seen| seen.failure.is_some()));
+        runs("srt://b:1?latency=200&passphrase=0123456789");
+        assert!(board.read(|seen| seen.failure.is_none() && seen.history.len() == 1));
     }
 
     #[test]

@@ -130,7 +130,7 @@ impl Branch {
             let sink = launch.element(&bin, "sink")?;
             sink::align(&mux, url);
             let callers = Callers::start(url, destination.address, &sink, key_frames.clone(), listening)
-                .map_err(|error| FanoutError::Refused(error.to_string()))?;
+                .map_err(|error| error.into_fanout())?;
             callers.set_video(begun.video);
             Exit::Callers(callers)
         } else {

@@ -145,6 +145,14 @@ pub(super) fn address_in_use(address: std::net::SocketAddr) -> Reason {
     connect(Cause::AddressInUse, format!("the local UDP address {address} is in use by another program or endpoint"))
 }
 
+/// The local port is taken, and not for long: libsrt gives a port back some seconds after its last socket.
+pub(super) fn just_in_use(address: std::net::SocketAddr) -> Reason {
+    let text = format!(
+        "the local UDP address {address} is in use by an endpoint that has just ended; it is free in some seconds"
+    );
+    connect(Cause::AddressInUse, text)
+}
+
 /// The local address is none.
 pub(super) fn not_ours(address: std::net::SocketAddr) -> Reason {
     connect(Cause::Internal, format!("{} is no address of this host", address.ip()))
@@ -177,10 +185,13 @@ pub(super) fn no_track(wanted: Tracks) -> Reason {
     Reason { cause: Cause::NoTrack, phase: Phase::Connect, text }
 }
 
-/// What ended a connection that had stood. `owed` is for how long data had waited for an acknowledgement.
-pub(super) fn broken(words: Option<&str>, owed: Duration) -> Reason {
+/// What ended a connection that had stood. `owed` is for how long data had waited for an acknowledgement, `quiet` for how
+/// long there had been nothing to send.
+pub(super) fn broken(words: Option<&str>, owed: Duration, quiet: Duration) -> Reason {
     /// Acknowledgements come every 10 ms: one that has been missing for so long was not cut off by a farewell.
     const SILENT_MIN: Duration = Duration::from_secs(1);
+    /// libsrt gives a peer up that has said nothing for 5 s (`SRTO_PEERIDLETIMEO`), and does not tell that from a farewell.
+    const IDLE_MIN: Duration = Duration::from_millis(4_500);
     let words = words.map(bare);
     if let Some(words) = words.filter(|words| !GONE.contains(words)) {
         return deliver(Cause::Internal, words.to_owned());
@@ -191,6 +202,11 @@ pub(super) fn broken(words: Option<&str>, owed: Duration) -> Reason {
             owed.as_secs_f64()
         );
         return deliver(Cause::Stalled, text);
+    }
+    if quiet >= IDLE_MIN {
+        let text =
+            "the receiver closed the connection, or was lost: nothing was being sent that it could have acknowledged";
+        return deliver(Cause::PeerClosed, text.to_owned());
     }
     deliver(Cause::PeerClosed, "the receiver closed the connection".to_owned())
 }
@@ -268,15 +284,20 @@ mod tests {
     #[test]
     fn the_end_of_a_connection_is_a_farewell_or_a_silence() {
         let gone = "Failed to write to SRT socket: Error on SRT socket: Unknown or erroneous";
-        for (words, owed_ms, cause) in [
-            (Some(gone), 0, Cause::PeerClosed),
-            (None, 400, Cause::PeerClosed),
-            (Some(gone), 5000, Cause::Stalled),
-            (Some("Failed to write to SRT socket: Connection was broken"), 0, Cause::PeerClosed),
-            (Some("Internal data stream error."), 0, Cause::Internal),
+        for (words, owed_ms, quiet_ms, cause, part) in [
+            (Some(gone), 0, 0, Cause::PeerClosed, "closed the connection"),
+            (None, 400, 0, Cause::PeerClosed, "closed the connection"),
+            (Some(gone), 5000, 0, Cause::Stalled, "for 5.0 s"),
+            // Of a peer that goes while nothing is sent nobody can say how it went.
+            (Some(gone), 0, 5000, Cause::PeerClosed, "or was lost"),
+            (Some(gone), 0, 1000, Cause::PeerClosed, "closed the connection"),
+            (Some("Failed to write to SRT socket: Connection was broken"), 0, 0, Cause::PeerClosed, "closed"),
+            (Some("Internal data stream error."), 0, 0, Cause::Internal, "Internal data"),
         ] {
-            let reason = broken(words, Duration::from_millis(owed_ms));
+            let ms = Duration::from_millis;
+            let reason = broken(words, ms(owed_ms), ms(quiet_ms));
             assert_eq!((reason.cause, reason.phase), (cause, Phase::Deliver), "{words:?} {owed_ms}");
+            assert!(reason.text.contains(part), "{}", reason.text);
         }
     }
 }

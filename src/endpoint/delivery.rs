@@ -5,7 +5,8 @@
 //! (`m_iSndLastFullAck` in `CUDT::processCtrlAck`), so silence means two things: nothing was sent, or nothing came
 //! back. What was handed to libsrt since the last acknowledgement tells them apart:
 //!
-//! - Nothing handed over (the publisher pauses or has left): nothing is owed, and it stays as it was.
+//! - Nothing handed over (the publisher pauses or has left, its track is gone, the gate waits for a key frame): nothing
+//!   is owed. For a window it stays as it was; then it is starved, which is nobody's failure but no delivery either.
 //! - Something was, and no acknowledgement for a whole window: stalled. A frozen receiver, a black hole and a network
 //!   that eats data but lets keep-alives through look the same from here.
 //! - Acknowledgements come, but the sender's too-late drop (`SRTO_TLPKTDROP`) throws away a good part of what is handed
@@ -44,8 +45,10 @@ pub(super) struct Look {
 pub(super) enum Verdict {
     /// Nothing was acknowledged yet, and it is too early to worry.
     Unproven,
-    /// What is sent arrives, or there was nothing to send.
+    /// What is sent arrives.
     Delivers,
+    /// What was sent has arrived, and for a whole window there has been nothing more to send.
+    Starved,
     /// It does not.
     Stalled(Stall),
 }
@@ -71,6 +74,9 @@ pub(super) struct Judge {
     handed_at_ack: u64,
     /// Since when data has waited for an acknowledgement.
     owed_since: Option<Duration>,
+    /// When something was handed over last, and how much had been then.
+    fed_at: Duration,
+    fed_bytes: u64,
     /// The look that the running window of drops began with.
     window_begin: Option<(Duration, Look)>,
     /// The part that the last whole window lost, percent, while that is too much.
@@ -86,6 +92,8 @@ impl Judge {
             acks: 0,
             handed_at_ack: 0,
             owed_since: None,
+            fed_at: now,
+            fed_bytes: 0,
             window_begin: None,
             too_late_percent: None,
         }
@@ -102,6 +110,9 @@ impl Judge {
         } else {
             self.owed_since = None;
         }
+        if look.handed_bytes != self.fed_bytes || look.lagging {
+            (self.fed_at, self.fed_bytes) = (now, look.handed_bytes);
+        }
         self.looked_at = now;
         let owed = self.owed_for(now);
         if owed >= self.patience(look) {
@@ -110,6 +121,8 @@ impl Judge {
             Verdict::Stalled(Stall::TooLate(percent))
         } else if self.acks == 0 {
             Verdict::Unproven
+        } else if owed.is_zero() && self.quiet_for(now) >= self.window {
+            Verdict::Starved
         } else {
             Verdict::Delivers
         }
@@ -118,6 +131,11 @@ impl Judge {
     /// How long data has waited for an acknowledgement at `now`; zero when none does.
     pub(super) fn owed_for(&self, now: Duration) -> Duration {
         self.owed_since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
+    }
+
+    /// How long nothing has been handed over at `now`.
+    pub(super) fn quiet_for(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.fed_at)
     }
 
     /// Within the latency a lost packet may still be replaced, and nothing behind it is acknowledged before: with a
@@ -160,6 +178,7 @@ mod tests {
     const FLOWS: Tick = Tick { handed: 1000, acked: true, dropped: 0, lagging: false };
     const UNANSWERED: Tick = Tick { acked: false, ..FLOWS };
     const PAUSE: Tick = Tick { handed: 0, acked: false, ..FLOWS };
+    const ANSWER: Tick = Tick { handed: 0, ..FLOWS };
 
     fn verdicts(ticks: &[Tick], latency_ms: u64) -> Vec<Verdict> {
         let mut judge = Judge::new(WINDOW, Duration::ZERO);
@@ -192,8 +211,16 @@ mod tests {
             ("it flows", vec![(FLOWS, 20)], 120, Verdict::Delivers),
             ("just short of the window", vec![(FLOWS, 4), (UNANSWERED, 5)], 120, Verdict::Delivers),
             ("frozen, or a black hole", vec![(FLOWS, 4), (UNANSWERED, 6)], 120, unacknowledged(3000)),
-            ("the publisher pauses", vec![(FLOWS, 4), (PAUSE, 100)], 120, Verdict::Delivers),
+            ("the publisher pauses for a moment", vec![(FLOWS, 4), (PAUSE, 5)], 120, Verdict::Delivers),
+            ("the publisher pauses", vec![(FLOWS, 4), (PAUSE, 6)], 120, Verdict::Starved),
+            ("for long", vec![(FLOWS, 4), (PAUSE, 100)], 120, Verdict::Starved),
             ("it pauses and goes on", vec![(FLOWS, 4), (PAUSE, 100), (UNANSWERED, 1)], 120, Verdict::Delivers),
+            (
+                "it stalled, and the gate waits",
+                vec![(FLOWS, 4), (UNANSWERED, 6), (ANSWER, 1), (PAUSE, 6)],
+                120,
+                Verdict::Starved,
+            ),
             ("what it sent last is never answered", vec![(UNANSWERED, 1), (PAUSE, 5)], 120, unacknowledged(3000)),
             ("it comes back", vec![(FLOWS, 4), (UNANSWERED, 9), (FLOWS, 1)], 120, Verdict::Delivers),
             ("the latency is longer", vec![(FLOWS, 4), (UNANSWERED, 15)], 8000, Verdict::Delivers),
@@ -235,7 +262,8 @@ mod tests {
         #[test]
         fn a_pause_is_no_stall(before in prop::collection::vec(Just(FLOWS), 1..50), pause in 0_usize..300) {
             let ticks = [before, vec![PAUSE; pause]].concat();
-            prop_assert_eq!(verdicts(&ticks, 0).pop(), Some(Verdict::Delivers));
+            let wanted = if pause < 6 { Verdict::Delivers } else { Verdict::Starved };
+            prop_assert_eq!(verdicts(&ticks, 0).pop(), Some(wanted));
         }
 
         /// Data that goes on without an answer is noticed, at the latest a window and a look after the last one.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::cause::{self, Told};
 use super::srt_element::{DEFAULT_LATENCY_MS, Destination, local_address};
 use super::state::Reason;
+use crate::media::fanout::FanoutError;
 use crate::media::off_thread::off_thread;
 use crate::model::srt_url::{SrtMode, SrtUrl};
 use crate::srt::Heard;
@@ -108,7 +109,22 @@ async fn answer_of(url: SrtUrl, destination: Destination) -> Option<Answer> {
     answer
 }
 
-/// Why a branch could not be started, where that is for its local address.
+/// Why a branch could not be started.
+pub(super) fn not_started(error: &FanoutError, url: &SrtUrl, destination: Destination) -> Reason {
+    let own = local_address(url, destination).filter(|local| Some(*local) != destination.shared_local);
+    match error {
+        FanoutError::Launch(_) | FanoutError::Busy(_) => cause::internal(error),
+        FanoutError::AddressInUse(_) => cause::address_in_use(own.unwrap_or(destination.address)),
+        FanoutError::Refused(_) => match (local_trouble(url, destination), own) {
+            (Some(reason), _) => reason,
+            // Where nobody else has the port and srtsink can't have it, libsrt still holds it.
+            (None, Some(local)) if url.mode != SrtMode::Listener && local.port() != 0 => cause::just_in_use(local),
+            (None, _) => cause::internal(error),
+        },
+    }
+}
+
+/// What is wrong with an endpoint's own local address.
 pub(super) fn local_trouble(url: &SrtUrl, destination: Destination) -> Option<Reason> {
     let local = local_address(url, destination).filter(|local| Some(*local) != destination.shared_local)?;
     match UdpSocket::bind(local).map_err(|error| error.kind()) {

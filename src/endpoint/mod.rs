@@ -78,6 +78,7 @@ impl EndpointHandle {
     /// Starts an endpoint's task; it connects once the stream is live. Only one task may write a board at a time.
     pub fn spawn(record: EndpointRecord, board: Board, stream: StreamLink, context: Arc<EndpointContext>) -> Self {
         let (stop, retry) = (CancellationToken::new(), Arc::new(Notify::new()));
+        board.runs(&record.url);
         let task = task::Task::new(record, stream, context, board.clone(), stop.clone(), Arc::clone(&retry));
         Self { board, stop, retry, task: Some(tokio::spawn(task.run())) }
     }

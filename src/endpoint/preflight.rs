@@ -273,8 +273,9 @@ async fn call(report: &mut Report, url: &SrtUrl, destination: Destination) {
             report.fail(Step::Handshake, reason, took);
         }
         Ok(Answer::Failed(error)) => {
-            let reason = match &heard {
-                Some(Heard::Unreachable(words)) => cause::unreachable(words),
+            let reason = match (&heard, local) {
+                (_, Some(local)) if error.is_address_in_use() => cause::just_in_use(local),
+                (Some(Heard::Unreachable(words)), _) => cause::unreachable(words),
                 _ => cause::internal(error),
             };
             report.fail(Step::Handshake, reason, took);

@@ -37,7 +37,8 @@ pub(super) struct LinkStats {
     pub(super) dropped_bytes: u64,
     /// Payload bytes handed to libsrt since the branch began.
     pub(super) sent_bytes: u64,
-    /// The latency both sides agreed on, in milliseconds.
+    /// The latency both sides agreed on, in milliseconds; that of the other direction, which mostly is the same, where
+    /// `srtsink`'s socket was not found.
     pub(super) latency_ms: Option<u32>,
     /// The call is over without a connection: libsrt's reject code, 0 when it had stood. `None` also where `srtsink`'s
     /// socket was not found.
@@ -64,8 +65,10 @@ impl LinkStats {
         }
         let Some((measured, encryption)) = peek.measure() else { return };
         let Some(sample) = &mut self.sample else { return };
+        // libsrt's own: what srtsink tells holds the packets of a packet filter (FEC) as if they were media.
+        sample.counters = measured.sender_counters();
         sample.send_buffer_ms = Some(measured.send_buffer_ms);
-        sample.latency_ms = measured.send_latency_ms;
+        sample.latency_ms = Some(measured.send_latency_ms);
         sample.encryption = encryption;
         self.latency_ms = Some(measured.send_latency_ms);
     }
@@ -109,7 +112,8 @@ fn sample(stats: &gst::StructureRef, encryption: Encryption) -> LinkSample {
         rtt_ms: stats.get::<f64>("rtt-ms").unwrap_or(0.0),
         bandwidth_bps: bits_of_mega("bandwidth-mbps"),
         send_buffer_ms: None,
-        latency_ms: u32::try_from(stats.get::<i32>("negotiated-latency-ms").unwrap_or(0)).unwrap_or(0),
+        // What srtsink tells is the latency of the other direction.
+        latency_ms: None,
         encryption,
     }
 }

@@ -8,7 +8,9 @@
 //! - `Connecting`: an attempt runs; the receiver has not acknowledged anything.
 //! - `Listening`: nobody has called (listener mode); it is no failure, however long it takes.
 //! - `Broadcasting`: the receiver acknowledges new data.
-//! - `Stalled`: it is connected and does not; either it does again, or the attempt is given up.
+//! - `Starved`: it is connected, and the stream has nothing for it: a pause of the publisher, a track that is gone, a wait
+//!   for a key frame. No failure of the receiver's, so nothing is taken down.
+//! - `Stalled`: it is connected and does not acknowledge; either it does again, or the attempt is given up.
 //! - `Waiting`: an attempt failed; the next one starts at `retry_at`.
 //! - `Failed`: given up; only a wish for another attempt ends it.
 //! - `Finished`: the stream ended or the endpoint was removed. The end.
@@ -92,6 +94,11 @@ pub enum State {
         /// Since when, on the caller's clock.
         since: Duration,
     },
+    /// Connected, and there is nothing to send.
+    Starved {
+        /// What has failed when this one does.
+        attempt: u32,
+    },
     /// Connected, and nothing new arrives.
     Stalled {
         /// What has failed when this one does.
@@ -141,6 +148,8 @@ pub enum Event {
     Alone,
     /// The receiver acknowledges new data.
     Delivered,
+    /// There has been nothing to send for a while.
+    Starved,
     /// It does not, although it is connected.
     Stalled(Reason),
     /// The attempt, or a running connection, ended for this reason.
@@ -184,6 +193,7 @@ impl State {
             Self::Connecting { .. } => EndpointState::Connecting,
             Self::Listening => EndpointState::Listening,
             Self::Broadcasting { .. } => EndpointState::Broadcasting,
+            Self::Starved { .. } => EndpointState::Starved,
             Self::Stalled { .. } => EndpointState::Stalled,
             Self::Waiting { .. } | Self::Trackless { .. } => EndpointState::Waiting,
             Self::Failed { .. } => EndpointState::Failed,
@@ -198,7 +208,12 @@ impl State {
             | Self::Stalled { attempt, .. }
             | Self::Waiting { attempt, .. }
             | Self::Failed { attempt, .. } => *attempt,
-            Self::Created | Self::Trackless { .. } | Self::Listening | Self::Broadcasting { .. } | Self::Finished => 0,
+            Self::Created
+            | Self::Trackless { .. }
+            | Self::Listening
+            | Self::Broadcasting { .. }
+            | Self::Starved { .. }
+            | Self::Finished => 0,
         }
     }
 
@@ -209,9 +224,12 @@ impl State {
             | Self::Stalled { reason, .. }
             | Self::Waiting { reason, .. }
             | Self::Failed { reason, .. } => Some(reason),
-            Self::Created | Self::Connecting { .. } | Self::Listening | Self::Broadcasting { .. } | Self::Finished => {
-                None
-            }
+            Self::Created
+            | Self::Connecting { .. }
+            | Self::Listening
+            | Self::Broadcasting { .. }
+            | Self::Starved { .. }
+            | Self::Finished => None,
         }
     }
 
@@ -223,23 +241,33 @@ impl State {
             (_, Event::Stop) => (Self::Finished, Action::Stop),
             (Self::Created | Self::Trackless { .. }, Event::Live) => (Self::Connecting { attempt: 1 }, Action::Connect),
             (Self::Connecting { .. }, Event::NoTrack(reason)) => (Self::Trackless { reason }, Action::AwaitTrack),
-            (Self::Connecting { attempt } | Self::Stalled { attempt, .. }, Event::Delivered) => {
-                (Self::Broadcasting { attempt, since: now }, Action::None)
+            (
+                Self::Connecting { attempt } | Self::Stalled { attempt, .. } | Self::Starved { attempt },
+                Event::Delivered,
+            ) => (Self::Broadcasting { attempt, since: now }, Action::None),
+            (Self::Broadcasting { attempt, since }, Event::Starved) => {
+                (Self::Starved { attempt: failing(attempt, since, now) }, Action::None)
             }
-            (Self::Connecting { .. } | Self::Broadcasting { .. } | Self::Stalled { .. }, Event::Alone) => {
-                (Self::Listening, Action::None)
-            }
+            (Self::Stalled { attempt, .. }, Event::Starved) => (Self::Starved { attempt }, Action::None),
+            (
+                Self::Connecting { .. } | Self::Broadcasting { .. } | Self::Starved { .. } | Self::Stalled { .. },
+                Event::Alone,
+            ) => (Self::Listening, Action::None),
+            (Self::Listening, Event::Starved) => (Self::Starved { attempt: 1 }, Action::None),
             (Self::Listening, Event::Delivered) => (Self::Broadcasting { attempt: 1, since: now }, Action::None),
             (Self::Listening, Event::Stalled(reason)) => (Self::Stalled { attempt: 1, reason }, Action::None),
             (Self::Listening, Event::Failed(reason)) => Self::wait(1, reason, now, rule, jitter),
             (Self::Listening, Event::Rebuild) => (Self::Connecting { attempt: 1 }, Action::Reconnect),
-            (Self::Connecting { attempt }, Event::Stalled(reason)) => (Self::Stalled { attempt, reason }, Action::None),
+            (Self::Connecting { attempt } | Self::Starved { attempt }, Event::Stalled(reason)) => {
+                (Self::Stalled { attempt, reason }, Action::None)
+            }
             (Self::Broadcasting { attempt, since }, Event::Stalled(reason)) => {
                 (Self::Stalled { attempt: failing(attempt, since, now), reason }, Action::None)
             }
-            (Self::Connecting { attempt } | Self::Stalled { attempt, .. }, Event::Failed(reason)) => {
-                Self::wait(attempt, reason, now, rule, jitter)
-            }
+            (
+                Self::Connecting { attempt } | Self::Stalled { attempt, .. } | Self::Starved { attempt },
+                Event::Failed(reason),
+            ) => Self::wait(attempt, reason, now, rule, jitter),
             (Self::Broadcasting { attempt, since }, Event::Failed(reason)) => {
                 Self::wait(failing(attempt, since, now), reason, now, rule, jitter)
             }
@@ -249,7 +277,9 @@ impl State {
             (Self::Connecting { attempt } | Self::Stalled { attempt, .. }, Event::Rebuild) => {
                 (Self::Connecting { attempt }, Action::Reconnect)
             }
-            (Self::Broadcasting { .. }, Event::Rebuild) => (Self::Connecting { attempt: 1 }, Action::Reconnect),
+            (Self::Broadcasting { .. } | Self::Starved { .. }, Event::Rebuild) => {
+                (Self::Connecting { attempt: 1 }, Action::Reconnect)
+            }
             (Self::Waiting { attempt, retry_at, .. }, Event::RetryDue) if now >= retry_at => {
                 (Self::Connecting { attempt: attempt.saturating_add(1) }, Action::Connect)
             }

@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 
 use crate::model::endpoint::{Encryption, EndpointStatistics, GateTotals, LinkCounters, LinkGauges};
 use crate::model::latency::{self, LatencyAdvice, Way};
-use crate::model::minute::{EachSecond, Minute, Rtts, bits_per_second};
+use crate::model::minute::{EachSecond, Minute, bits_per_second};
 use crate::model::srt_url::SrtUrl;
 use crate::srt::SrtStatistics;
 
@@ -23,8 +23,8 @@ pub struct LinkSample {
     pub bandwidth_bps: u64,
     /// Media that waits for the peer's acknowledgement, ms (`msSndBuf`); `None` where it can't be read.
     pub send_buffer_ms: Option<u32>,
-    /// The latency both sides agreed on, ms (`msSndTsbPdDelay`).
-    pub latency_ms: u32,
+    /// The latency both sides agreed on, ms (`msSndTsbPdDelay`); `None` where it can't be read.
+    pub latency_ms: Option<u32>,
     /// How it is encrypted.
     pub encryption: Encryption,
 }
@@ -48,7 +48,7 @@ impl LinkSample {
             rtt_ms: stats.rtt_ms,
             bandwidth_bps: stats.bandwidth_bps,
             send_buffer_ms: Some(stats.send_buffer_ms),
-            latency_ms: stats.send_latency_ms,
+            latency_ms: Some(stats.send_latency_ms),
             encryption,
         }
     }
@@ -78,13 +78,12 @@ impl LinkMeter {
         } else if self.gauges.is_some() {
             return added;
         }
-        let unknown = Rtts { min_ms: sample.rtt_ms, avg_ms: sample.rtt_ms, p95_ms: sample.rtt_ms };
-        let rtts = self.minute.rtts().unwrap_or(unknown);
+        let rtts = self.minute.rtts();
         self.gauges = Some(LinkGauges {
             rtt_ms: sample.rtt_ms,
-            rtt_min_ms: rtts.min_ms,
-            rtt_avg_ms: rtts.avg_ms,
-            rtt_p95_ms: rtts.p95_ms,
+            rtt_min_ms: rtts.map(|rtts| rtts.min_ms),
+            rtt_avg_ms: rtts.map(|rtts| rtts.avg_ms),
+            rtt_p95_ms: rtts.map(|rtts| rtts.p95_ms),
             loss_ratio: self.minute.loss_ratio(),
             send_rate_bps,
             bandwidth_bps: sample.bandwidth_bps,
@@ -104,10 +103,10 @@ impl LinkMeter {
     pub fn advice(&self) -> Option<LatencyAdvice> {
         let gauges = self.gauges?;
         latency::advise(&Way {
-            rtt_p95_ms: gauges.rtt_p95_ms,
+            rtt_p95_ms: gauges.rtt_p95_ms?,
             loss_ratio: gauges.loss_ratio,
-            latency_ms: gauges.latency_ms,
-            known_seconds: self.minute.known_seconds(),
+            latency_ms: gauges.latency_ms?,
+            known_seconds: self.minute.busy_seconds(),
         })
     }
 }
@@ -136,7 +135,7 @@ impl BranchMeter {
         let at = SystemTime::now();
         statistics.sampled_at = Some(at);
         let Some(sample) = link else {
-            (statistics.link, statistics.connected_since) = (None, None);
+            (statistics.link, statistics.connected_since, statistics.advice) = (None, None, None);
             return;
         };
         if self.link.is_none() {
@@ -160,7 +159,7 @@ impl BranchMeter {
         now: Instant,
     ) {
         self.sample(statistics, link, gate, now);
-        (statistics.link, statistics.connected_since) = (None, None);
+        (statistics.link, statistics.connected_since, statistics.advice) = (None, None, None);
     }
 }
 

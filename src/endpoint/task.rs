@@ -40,8 +40,6 @@ pub(super) struct Task {
     diagnosis: Diagnosis,
     /// Zero of the state machine's clock.
     epoch: Instant,
-    /// Branches built so far: part of the next one's name.
-    branches: u64,
 }
 
 impl Task {
@@ -55,7 +53,7 @@ impl Task {
     ) -> Self {
         let rule = RetryRule::new(context.retry, record.retry);
         let (state, diagnosis, epoch) = (State::Created, Diagnosis::default(), Instant::now());
-        Self { record, stream, context, board, stop, retry, rule, state, diagnosis, epoch, branches: 0 }
+        Self { record, stream, context, board, stop, retry, rule, state, diagnosis, epoch }
     }
 
     pub(super) async fn run(self) {
@@ -163,11 +161,15 @@ impl Task {
     /// One attempt, from the resolver to the end of its branch and the reason for it.
     async fn attempt(&mut self) -> Event {
         let stop = self.stop.clone();
-        let started = tokio::select! {
-            started = self.start() => started,
+        let destination = tokio::select! {
+            destination = self.destination() => destination,
             () = stop.cancelled() => return Event::Stop,
         };
-        let mut attempt = match started {
+        let destination = match destination {
+            Ok(destination) => destination,
+            Err(event) => return event,
+        };
+        let mut attempt = match self.start(destination).await {
             Ok(attempt) => attempt,
             Err(event) => return event,
         };
@@ -175,7 +177,6 @@ impl Task {
         if end == End::Stop && attempt.is_connected() {
             sleep(attempt.latency().min(DRAIN_MAX)).await;
         }
-        let destination = attempt.destination();
         self.take_down(attempt).await;
         match end {
             End::Stop => Event::Stop,

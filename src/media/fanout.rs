@@ -32,6 +32,9 @@ pub enum FanoutError {
     /// GStreamer refused a call.
     #[error("{0}")]
     Refused(String),
+    /// The local address is taken; in libsrt's words.
+    #[error("{0}")]
+    AddressInUse(String),
     /// The tee was not idle within its bound.
     #[error("the {kind} tee was not idle for {wait} ms", kind = .0, wait = IDLE_WAIT.as_millis())]
     Busy(TrackKind),

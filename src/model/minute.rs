@@ -53,6 +53,11 @@ impl Minute {
         self.0.len()
     }
 
+    /// In how many of them packets were sent.
+    pub fn busy_seconds(&self) -> usize {
+        self.0.iter().filter(|second| second.packets > 0).count()
+    }
+
     /// The round-trip times; `None` before the first that was measured.
     pub fn rtts(&self) -> Option<Rtts> {
         let mut all_ms: Vec<f64> = self.0.iter().filter_map(|second| second.rtt_ms).collect();

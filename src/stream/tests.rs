@@ -274,3 +274,28 @@ async fn a_serialized_query_is_not_held_by_an_endpoint_that_takes_nothing() {
     }
     stream.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_is_removed_while_it_starts_is_gone_when_that_is_told() {
+    let context = context();
+    let stream = stream(&context).await;
+    let _source = Source::start(&publish(&stream));
+    let begin = Instant::now();
+    while !stream.snapshot().live {
+        assert!(begin.elapsed() < WAIT, "no data");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let dead = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("port");
+    let address = dead.local_addr().expect("bound");
+    for n in 0..40 {
+        let record = record(address);
+        let id = record.id.clone();
+        add(&stream, record);
+        // Somewhere within the start, which takes some milliseconds.
+        tokio::time::sleep(Duration::from_micros(n * 200)).await;
+        assert!(stream.remove_endpoint(&id).await);
+        let dot = crate::media::known::dot(&stream.0.key, crate::media::known::Role::Stream).expect("it runs");
+        assert!(!dot.contains(&format!("endpoint-{id}")), "{n}: its branch is still there");
+    }
+    stream.close().await;
+}

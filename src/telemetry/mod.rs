@@ -9,6 +9,7 @@ pub mod levels;
 mod limiter;
 mod lines;
 mod scrub;
+pub mod seldom;
 
 use std::io::IsTerminal as _;
 

@@ -177,7 +177,7 @@ fn a_stream_that_pauses_stalls_nobody() {
     // Held for eight windows.
     let finished = |endpoint: &Value| states(endpoint).last().is_some_and(|state| state == "finished");
     let endpoint = wait_endpoint(&service, &id, "finished", finished);
-    assert_eq!(states(&endpoint), ["connecting", "broadcasting", "finished"]);
+    assert_eq!(states(&endpoint), ["connecting", "broadcasting", "starved", "finished"]);
 }
 
 #[test]

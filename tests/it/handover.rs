@@ -134,7 +134,8 @@ fn every_way_in_follows_every_other_and_the_receiver_keeps_its_connection() {
         let to = wait_quiet(&receiver);
         let view = service.api.broadcast(stream).unwrap();
         assert!(view["status"] == "preparing" && view["heldUntil"].as_i64() > Some(0), "held: {view}");
-        assert_eq!(service.api.endpoint(stream, &id).unwrap().status, "broadcasting", "its endpoint stays");
+        let status = service.api.endpoint(stream, &id).unwrap().status;
+        assert!(["broadcasting", "preparing"].contains(&status.as_str()), "its endpoint stays: {status}");
         stays.push(Stay { way, bytes: from..to, absent, offset_ms });
     }
     assert_eq!(receiver.connections(), 1, "one connection through {} publications", stays.len());

@@ -210,7 +210,9 @@ fn endpoints_outlast_a_long_silence() {
     let begin = std::time::Instant::now();
     while begin.elapsed() < SILENCE {
         for (stream, id) in [("live/frozen", &frozen.2), ("live/left", &left.2)] {
-            assert_eq!(service.api.endpoint(stream, id).unwrap().status, "broadcasting", "{stream}");
+            // Connected, with nothing to send: nobody's failure.
+            let status = service.api.endpoint(stream, id).unwrap().status;
+            assert!(["broadcasting", "preparing"].contains(&status.as_str()), "{stream}: {status}");
         }
         std::thread::sleep(Duration::from_millis(200));
     }

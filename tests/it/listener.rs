@@ -307,7 +307,7 @@ fn callers_stay_while_the_stream_waits_for_its_publisher() {
     }
     let history = world.endpoint()["history"].clone();
     let states: Vec<_> = history.as_array().into_iter().flatten().filter_map(|step| step["state"].as_str()).collect();
-    assert_eq!(states, ["connecting", "listening", "broadcasting"], "{history}");
+    assert_eq!(states, ["connecting", "listening", "broadcasting", "starved", "broadcasting"], "{history}");
     assert_eq!(world.joined(), 2, "nobody had to come back");
 }
 

@@ -48,6 +48,7 @@ mod restarts;
 mod rtsp_network;
 mod rtsp_trouble;
 mod second_publisher;
+mod starved;
 mod statistics;
 mod stop;
 mod support;

@@ -123,17 +123,18 @@ pub(in crate::api) struct LinkResource {
 impl LinkResource {
     fn of(link: Option<&LinkGauges>) -> Self {
         // JSON has no number for what is none.
+        let measured = |read: fn(&LinkGauges) -> Option<f64>| link.and_then(read).filter(|value| value.is_finite());
         let number = |read: fn(&LinkGauges) -> f64| link.map(read).filter(|value| value.is_finite());
         Self {
             rtt_ms: number(|link| link.rtt_ms),
-            rtt_min_ms: number(|link| link.rtt_min_ms),
-            rtt_avg_ms: number(|link| link.rtt_avg_ms),
-            rtt_p95_ms: number(|link| link.rtt_p95_ms),
+            rtt_min_ms: measured(|link| link.rtt_min_ms),
+            rtt_avg_ms: measured(|link| link.rtt_avg_ms),
+            rtt_p95_ms: measured(|link| link.rtt_p95_ms),
             loss_ratio: number(|link| link.loss_ratio),
             send_rate_bps: link.map(|link| link.send_rate_bps),
             bandwidth_bps: link.map(|link| link.bandwidth_bps),
             send_buffer_ms: link.and_then(|link| link.send_buffer_ms),
-            latency_ms: link.map(|link| link.latency_ms),
+            latency_ms: link.and_then(|link| link.latency_ms),
             encryption: link.map(|link| Encryption::as_str(link.encryption)),
         }
     }

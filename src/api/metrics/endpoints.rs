@@ -105,10 +105,10 @@ fn gauges() -> [Gauge; 16] {
             link(it, |link| link.rtt_ms / 1e3)
         }),
         (("srt_restream_endpoint_rtt_min", Some(Unit::Seconds), "Its least of the last minute"), |it| {
-            link(it, |link| link.rtt_min_ms / 1e3)
+            seconds(it, |link| link.rtt_min_ms)
         }),
         (("srt_restream_endpoint_rtt_average", Some(Unit::Seconds), "Its average of the last minute"), |it| {
-            link(it, |link| link.rtt_avg_ms / 1e3)
+            seconds(it, |link| link.rtt_avg_ms)
         }),
         (
             (
@@ -116,7 +116,7 @@ fn gauges() -> [Gauge; 16] {
                 Some(Unit::Seconds),
                 "What 95 % of its samples of the last minute were below",
             ),
-            |it| link(it, |link| link.rtt_p95_ms / 1e3),
+            |it| seconds(it, |link| link.rtt_p95_ms),
         ),
         (
             (
@@ -152,7 +152,7 @@ fn gauges() -> [Gauge; 16] {
                 Some(Unit::Seconds),
                 "The latency that both sides agreed on (SRTO_PEERLATENCY)",
             ),
-            |it| link(it, |link| f64::from(link.latency_ms) / 1e3),
+            |it| seconds(it, |link| link.latency_ms.map(f64::from)),
         ),
         (
             (
@@ -166,6 +166,11 @@ fn gauges() -> [Gauge; 16] {
             link(it, |link| f64::from(u8::from(matches!(link.encryption, Encryption::Aes(_)))))
         }),
     ]
+}
+
+/// Something of the link that is measured in milliseconds, once it is known.
+fn seconds(it: &EndpointSurvey, read: fn(&LinkGauges) -> Option<f64>) -> Option<f64> {
+    it.statistics.link.as_ref().and_then(read).map(|ms| ms / 1e3)
 }
 
 /// Seconds since 1970.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::model::srt_reject::RejectCode;
 use crate::model::srt_stream_id::check_presented;
-use crate::model::srt_url::{CALLERS_MAX, SrtUrl};
+use crate::model::srt_url::{CALLERS_DEFAULT, SrtUrl};
 
 /// What a caller has to meet.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Admission {
     pub(super) fn new(url: &SrtUrl) -> Self {
         Self {
             stream_id: url.streamid.clone(),
-            callers_max: url.callers_max.unwrap_or(CALLERS_MAX) as usize,
+            callers_max: url.callers_max.unwrap_or(CALLERS_DEFAULT) as usize,
             callers: AtomicUsize::new(0),
         }
     }

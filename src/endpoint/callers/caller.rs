@@ -25,6 +25,13 @@ const TOO_LATE_MIN: Duration = Duration::from_secs(1);
 /// A caller that takes nothing for so long is hung up on, as other endpoints' receivers are.
 const STALLED_MAX: Duration = Duration::from_secs(7);
 
+/// A caller's latency counts up to this, or up to the endpoint's own if that is more: SRT takes the larger of both sides',
+/// and a stranger is not to say how much media waits here for him, nor for how long he may be silent.
+const LATENCY_TRUSTED_MAX: Duration = Duration::from_secs(8);
+
+/// And its round trip, which it tells us itself (in its acknowledgements), up to this.
+const RTT_TRUSTED_MAX: Duration = Duration::from_secs(3);
+
 /// Why such a caller is hung up on.
 const SILENT: &str = "it acknowledged nothing any more";
 
@@ -37,13 +44,22 @@ pub(super) struct Terms {
     pub(super) extra_delay: Duration,
     /// How long an acknowledgement may be missing.
     pub(super) delivery_window: Duration,
+    /// See [`LATENCY_TRUSTED_MAX`].
+    latency_max: Duration,
 }
 
 impl Terms {
     pub(super) fn new(url: &SrtUrl, delivery_window: Duration) -> Self {
         let extra_ms = url.socket_option("snddropdelay").and_then(|value| value.parse().ok()).unwrap_or(0);
         let payload_len = url.payload_size.unwrap_or(crate::model::srt_url::PAYLOAD_SIZE_DEFAULT) as usize;
-        Self { payload_len, extra_delay: Duration::from_millis(extra_ms), delivery_window }
+        let asked_ms = url.latency_ms.max(url.peerlatency_ms).unwrap_or(0);
+        let latency_max = LATENCY_TRUSTED_MAX.max(Duration::from_millis(asked_ms.into()));
+        Self { payload_len, extra_delay: Duration::from_millis(extra_ms), delivery_window, latency_max }
+    }
+
+    /// How long media may wait for a caller that has agreed on this latency, before it is too late for it.
+    fn too_late(&self, latency: Duration) -> Duration {
+        (latency.min(self.latency_max) + self.extra_delay).max(TOO_LATE_MIN)
     }
 }
 
@@ -118,37 +134,40 @@ impl Caller {
         }
         match self.course.next(marks, tables, self.lagging, self.drained) {
             Part::Nothing => {}
-            Part::Whole => self.send(datagram, marks),
-            Part::Head(at) => self.send(&datagram[..at], marks),
-            Part::Tail(at) => {
-                let first = [tables, &datagram[at..]].concat();
-                for message in first.chunks(self.terms.payload_len) {
-                    self.send(message, marks);
-                }
-            }
+            Part::Whole => self.send(datagram, &[], marks),
+            Part::Head(at) => self.send(&datagram[..at], &[], marks),
+            Part::Tail(at) => self.send(tables, &datagram[at..], marks),
         }
     }
 
-    fn send(&mut self, packets: &[u8], marks: &Marks) {
-        if packets.is_empty() {
-            return;
+    /// Sends packets and more packets, in messages of the endpoint's size, up to the first that does not fit.
+    fn send(&mut self, packets: &[u8], more: &[u8], marks: &Marks) {
+        let must_copy = self.course.is_shifted() || !more.is_empty();
+        let mut scratch = std::mem::take(&mut self.scratch);
+        if must_copy {
+            scratch.clear();
+            scratch.extend_from_slice(packets);
+            scratch.extend_from_slice(more);
+            self.course.shift(&mut scratch);
         }
-        let sent = if self.course.is_shifted() {
-            self.scratch.clear();
-            self.scratch.extend_from_slice(packets);
-            self.course.shift(&mut self.scratch);
-            self.socket.try_send(&self.scratch)
-        } else {
-            self.socket.try_send(packets)
-        };
-        match sent {
-            Sent::Taken => self.handed_bytes += packets.len() as u64,
-            Sent::Full => {
-                (self.lagging, self.drained) = (true, false);
-                self.course.full(marks);
+        let all = if must_copy { scratch.as_slice() } else { packets };
+        let mut taken = 0;
+        for message in all.chunks(self.terms.payload_len) {
+            match self.socket.try_send(message) {
+                Sent::Taken => taken += message.len(),
+                Sent::Full => {
+                    (self.lagging, self.drained) = (true, false);
+                    self.course.full(marks, &all[..taken]);
+                    break;
+                }
+                Sent::Closed => {
+                    self.is_gone = true;
+                    break;
+                }
             }
-            Sent::Closed => self.is_gone = true,
         }
+        self.handed_bytes += taken as u64;
+        self.scratch = scratch;
     }
 
     fn look_at_buffer(&mut self, now: Instant) {
@@ -161,7 +180,7 @@ impl Caller {
 
     fn judge_buffer(&mut self, statistics: &SrtStatistics) {
         self.latency = Duration::from_millis(statistics.send_latency_ms.into());
-        let too_late = (self.latency + self.terms.extra_delay).max(TOO_LATE_MIN);
+        let too_late = self.terms.too_late(self.latency);
         let waits = Duration::from_millis(statistics.send_buffer_ms.into());
         self.lagging = waits > too_late.saturating_sub(2 * LOOK_PAUSE);
         self.drained = waits <= too_late / 4;
@@ -182,8 +201,8 @@ impl Caller {
             acks: statistics.received_acks,
             dropped_bytes: statistics.send_dropped_bytes,
             lagging: self.course.is_skipping() && statistics.send_buffer_packets > 0,
-            latency: self.latency,
-            rtt: Duration::from_secs_f64(statistics.rtt_ms.max(0.0) / 1e3),
+            latency: self.latency.min(self.terms.latency_max),
+            rtt: Duration::from_secs_f64(statistics.rtt_ms.max(0.0) / 1e3).min(RTT_TRUSTED_MAX),
         };
         self.verdict = self.judge.look(look, now.saturating_duration_since(self.connected_at));
         match self.verdict {
@@ -193,7 +212,7 @@ impl Caller {
                     return (added, Some(SILENT));
                 }
             }
-            Verdict::Delivers | Verdict::Unproven => self.stalled_at = None,
+            Verdict::Delivers | Verdict::Starved | Verdict::Unproven => self.stalled_at = None,
         }
         (added, None)
     }
@@ -210,6 +229,10 @@ impl Caller {
 
     pub(super) fn delivers(&self) -> bool {
         self.verdict == Verdict::Delivers
+    }
+
+    pub(super) fn is_starved(&self) -> bool {
+        self.verdict == Verdict::Starved
     }
 
     pub(super) fn stall(&self) -> Option<Stall> {

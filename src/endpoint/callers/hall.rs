@@ -22,6 +22,8 @@ pub(in crate::endpoint) enum Reception {
     Unproven,
     /// At least one acknowledges new data.
     Delivers,
+    /// None does, for there has been nothing to send to them.
+    Starved,
     /// None does any more; how it is with one of them.
     Stalled(Stall),
     /// Nobody can call any more: the listener has broken.
@@ -151,13 +153,16 @@ impl Hall {
     }
 
     pub(super) fn read(&mut self) -> Reading {
-        let stall = self.callers.iter().find_map(Caller::stall);
         let reception = if self.callers.is_empty() {
             Reception::Nobody
         } else if self.callers.iter().any(Caller::delivers) {
             Reception::Delivers
+        } else if let Some(stall) = self.callers.iter().find_map(Caller::stall) {
+            Reception::Stalled(stall)
+        } else if self.callers.iter().any(Caller::is_starved) {
+            Reception::Starved
         } else {
-            stall.map_or(Reception::Unproven, Reception::Stalled)
+            Reception::Unproven
         };
         Reading {
             added: std::mem::take(&mut self.added),

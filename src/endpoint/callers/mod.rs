@@ -20,10 +20,12 @@ use std::time::{Duration, Instant};
 use gstreamer as gst;
 use gstreamer_app as gst_app;
 
+use crate::media::fanout::FanoutError;
 use crate::media::key_frames::KeyFrameWish;
 use crate::model::srt_reject::RejectCode;
 use crate::model::srt_url::{SrtUrl, redact};
 use crate::srt::{Handshake, Incoming, Listener, SrtError, SrtSocket};
+use crate::telemetry::seldom::Seldom;
 
 use super::branch::Listening;
 use super::srt_element::DEFAULT_LATENCY_MS;
@@ -47,6 +49,7 @@ struct Shared {
     hall: Mutex<Hall>,
     key_frames: KeyFrameWish,
     closing: AtomicBool,
+    refusals: Seldom,
     /// Of the endpoint, for the log.
     span: tracing::Span,
 }
@@ -64,9 +67,13 @@ impl Shared {
             return Err(RejectCode::Down.code());
         }
         self.admission.check(handshake.stream_id).map_err(|Refusal { code, reason }| {
-            let peer = handshake.peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
-            let stream_id = redact(handshake.stream_id);
-            tracing::warn!(parent: &self.span, peer, stream_id, code = code.code(), reason, "a caller is refused");
+            // Anybody can be refused as often as he likes, and this thread takes the other callers' acknowledgements.
+            if let Some(refused) = self.refusals.count(Instant::now()) {
+                let peer = handshake.peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
+                let stream_id = redact(handshake.stream_id);
+                let code = code.code();
+                tracing::warn!(parent: &self.span, peer, stream_id, code, reason, refused, "a caller is refused");
+            }
             code.code()
         })
     }
@@ -173,6 +180,7 @@ impl Callers {
             hall: Mutex::new(Hall::new()),
             key_frames,
             closing: AtomicBool::new(false),
+            refusals: Seldom::default(),
             span,
         });
         let decider = Arc::clone(&shared);
@@ -231,6 +239,16 @@ pub(super) enum CallersError {
     /// The system's.
     #[error("no thread for an endpoint's callers: {0}")]
     Thread(#[from] std::io::Error),
+}
+
+impl CallersError {
+    /// As a branch tells it.
+    pub(super) fn into_fanout(self) -> FanoutError {
+        match &self {
+            Self::Srt(error) if error.is_address_in_use() => FanoutError::AddressInUse(self.to_string()),
+            _ => FanoutError::Refused(self.to_string()),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -32,6 +32,10 @@ fn stalled(attempt: u32) -> State {
     State::Stalled { attempt, reason: reason() }
 }
 
+fn starved(attempt: u32) -> State {
+    State::Starved { attempt }
+}
+
 fn waiting(attempt: u32, retry_at_s: u64) -> State {
     State::Waiting { attempt, reason: reason(), retry_at: Duration::from_secs(retry_at_s) }
 }
@@ -69,6 +73,8 @@ fn every_step_of_the_documented_life() {
         (State::Listening, Event::RetryNow, State::Listening, A::None),
         (broadcasting(1, 50_000), Event::Alone, State::Listening, A::None),
         (stalled(1), Event::Alone, State::Listening, A::None),
+        (starved(1), Event::Alone, State::Listening, A::None),
+        (State::Listening, Event::Starved, starved(1), A::None),
         (waiting(2, 101), Event::Alone, waiting(2, 101), A::None),
         (connecting(1), failed(), waiting(1, 101), wait(1)),
         (connecting(2), failed(), waiting(2, 102), wait(2)),
@@ -92,6 +98,16 @@ fn every_step_of_the_documented_life() {
         (broadcasting(3, 50_000), stalls(), stalled(1), A::None),
         (broadcasting(1, 50_000), Event::Rebuild, connecting(1), A::Reconnect),
         (broadcasting(1, 50_000), Event::Live, broadcasting(1, 50_000), A::None),
+        (broadcasting(3, 50_000), Event::Starved, starved(1), A::None),
+        (broadcasting(3, 98_600), Event::Starved, starved(3), A::None),
+        (starved(2), Event::Delivered, broadcasting(2, 100_000), A::None),
+        (starved(2), stalls(), stalled(2), A::None),
+        // However long it was starved: that proves nothing.
+        (starved(2), failed(), waiting(2, 102), wait(2)),
+        (starved(2), Event::Rebuild, connecting(1), A::Reconnect),
+        (starved(2), Event::RetryNow, starved(2), A::None),
+        (connecting(2), Event::Starved, connecting(2), A::None),
+        (stalled(2), Event::Starved, starved(2), A::None),
         (stalled(1), Event::Delivered, broadcasting(1, 100_000), A::None),
         (stalled(2), failed(), waiting(2, 102), wait(2)),
         (stalled(2), stalls(), stalled(2), A::None),
@@ -164,6 +180,7 @@ fn events() -> impl Strategy<Value = Event> {
         Just(Event::NoTrack(reason())),
         Just(Event::Alone),
         Just(Event::Delivered),
+        Just(Event::Starved),
         Just(stalls()),
         Just(failed()),
         Just(Event::Refused(reason())),
@@ -220,7 +237,11 @@ proptest! {
             }
             let runs = matches!(
                 next,
-                State::Connecting { .. } | State::Listening | State::Broadcasting { .. } | State::Stalled { .. }
+                State::Connecting { .. }
+                    | State::Listening
+                    | State::Broadcasting { .. }
+                    | State::Starved { .. }
+                    | State::Stalled { .. }
             );
             prop_assert_eq!(running, runs);
             prop_assert_eq!(next == State::Finished, stop || state == State::Finished);

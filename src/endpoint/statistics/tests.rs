@@ -20,7 +20,7 @@ fn sample(packets: u64, again: u64, rtt_ms: f64) -> LinkSample {
         rtt_ms,
         bandwidth_bps: 1_000_000_000,
         send_buffer_ms: None,
-        latency_ms: 120,
+        latency_ms: Some(120),
         encryption: Encryption::Aes(16),
     }
 }
@@ -36,19 +36,19 @@ fn secs(n: u64) -> Duration {
 #[test]
 fn the_window_is_the_last_minute() {
     let (start, mut meter) = (Instant::now(), LinkMeter::default());
-    // A minute of 100 ms with 10 % sent again, then one of 10 ms to 29 ms without.
+    // A minute of 100.5 ms with 10 % sent again, then one of 10 ms to 29 ms without.
     for n in 0..=60 {
-        meter.sample(&sample(n * 90, n * 10, 100.0), start + secs(n));
+        meter.sample(&sample(n * 90, n * 10, 100.5), start + secs(n));
     }
     let gauges = meter.gauges().expect("measured");
-    assert_eq!((gauges.rtt_min_ms, gauges.rtt_avg_ms, gauges.rtt_p95_ms), (100.0, 100.0, 100.0));
+    assert_eq!((gauges.rtt_min_ms, gauges.rtt_avg_ms, gauges.rtt_p95_ms), (Some(100.5), Some(100.5), Some(100.5)));
     assert_eq!((gauges.loss_ratio, gauges.send_rate_bps), (0.1, 100 * 1_360 * 8));
     assert_eq!(meter.minute.known_seconds(), 60);
     for n in 61..=120 {
         meter.sample(&sample(n * 90, 600, 10.0 + (n % 20) as f64), start + secs(n));
     }
     let gauges = meter.gauges().expect("measured");
-    assert_eq!((gauges.rtt_min_ms, gauges.rtt_avg_ms, gauges.rtt_p95_ms), (10.0, 19.5, 28.0));
+    assert_eq!((gauges.rtt_min_ms, gauges.rtt_avg_ms, gauges.rtt_p95_ms), (Some(10.0), Some(19.5), Some(28.0)));
     assert_eq!((gauges.rtt_ms, gauges.loss_ratio, gauges.send_rate_bps), (10.0, 0.0, 90 * 1_360 * 8));
     assert_eq!(meter.minute.known_seconds(), SECONDS_MAX);
 }
@@ -85,11 +85,27 @@ fn a_second_connection_is_a_reconnect_and_counts_on() {
         assert_eq!((all.connections, all.reconnects), (attempt + 1, attempt));
         assert_eq!(all.counters.sent_packets, (attempt + 1) * 1_200);
         assert_eq!(all.gate, gate((attempt + 1) * 20, (attempt + 1) * 2, attempt + 1));
-        assert_eq!((all.connected_since, all.link), (None, None));
+        // What was advised for a way may be wrong for the next one.
+        assert_eq!((all.connected_since, all.link, &all.advice), (None, None, &None));
     }
-    // What was advised for a way may be wrong for the next one.
-    BranchMeter::default().sample(&mut all, Some(&sample(1, 0, 1.0)), gate(0, 0, 0), start);
-    assert_eq!(all.advice, None);
+}
+
+#[test]
+fn nothing_is_advised_by_what_nobody_has_measured() {
+    let start = Instant::now();
+    let advice = |packets: u64, rtt_ms: f64, latency_ms: Option<u32>| {
+        let mut meter = LinkMeter::default();
+        for n in 0..=20 {
+            meter.sample(&LinkSample { latency_ms, ..sample(n * packets, 0, rtt_ms) }, start + secs(n));
+        }
+        let gauges = meter.gauges().expect("sampled");
+        assert_eq!(gauges.rtt_p95_ms.is_some(), rtt_ms != 100.0, "libsrt's word for not measured");
+        meter.advice().map(|advice| advice.latency_ms)
+    };
+    assert_eq!(advice(90, 84.0, Some(120)), Some(260));
+    assert_eq!(advice(90, 100.0, Some(120)), None, "no round trip is known");
+    assert_eq!(advice(0, 84.0, Some(120)), None, "nothing was sent, so no loss is known");
+    assert_eq!(advice(90, 84.0, None), None, "whether it is enough is not known");
 }
 
 #[test]
@@ -127,7 +143,9 @@ proptest! {
             prop_assert!(before.connections <= all.connections && before.reconnects <= all.reconnects);
             if let Some(link) = &all.link {
                 prop_assert!((0.0..=1.0).contains(&link.loss_ratio));
-                prop_assert!(link.rtt_min_ms <= link.rtt_avg_ms * (1.0 + 1e-9) && link.rtt_min_ms <= link.rtt_p95_ms);
+                if let (Some(min), Some(avg), Some(p95)) = (link.rtt_min_ms, link.rtt_avg_ms, link.rtt_p95_ms) {
+                    prop_assert!(min <= avg * (1.0 + 1e-9) && min <= p95);
+                }
             }
             before = all.clone();
         }

@@ -1,5 +1,6 @@
 //! One attempt of an endpoint: a branch from its start to its end, and what is seen of it meanwhile.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -9,7 +10,7 @@ use super::{BRANCH_MAX, Task};
 use crate::endpoint::branch::{Branch, Listening};
 use crate::endpoint::cause;
 use crate::endpoint::delivery::{Judge, Look, Verdict};
-use crate::endpoint::diagnosis::{NoConnection, local_trouble};
+use crate::endpoint::diagnosis::{NoConnection, not_started};
 use crate::endpoint::resolve::{self, ResolveError};
 use crate::endpoint::sink::LinkStats;
 use crate::endpoint::srt_element::Destination;
@@ -41,6 +42,9 @@ const LOOK_CONNECTED: Duration = Duration::from_millis(500);
 /// A connection that has been stalled for this long is given up. libsrt gives up by itself after 5 s without a packet
 /// from the peer (`SRTO_PEERIDLETIMEO`); this is for peers that still send some, and for longer time-outs.
 const STALLED_MAX: Duration = Duration::from_secs(7);
+
+/// Branches built so far, of all endpoints: part of a branch's name, so that none is taken for another.
+static BRANCHES: AtomicU64 = AtomicU64::new(1);
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,10 +91,6 @@ impl Attempt {
         self.latency
     }
 
-    pub(super) fn destination(&self) -> Destination {
-        self.destination
-    }
-
     /// Counts what was sent since it was looked at last.
     pub(super) fn measure_last(&mut self, board: &Board) {
         // GStreamer and libsrt are asked before the board is held.
@@ -105,9 +105,12 @@ impl Attempt {
         });
     }
 
-    /// How long data has waited for an acknowledgement.
-    fn owed_for(&self, now: Duration) -> Duration {
-        self.judge.as_ref().map_or(Duration::ZERO, |judge| judge.owed_for(now))
+    /// Why a connection that had stood is over.
+    fn broken(&self, words: Option<&str>, now: Duration) -> Reason {
+        let judge = self.judge.as_ref();
+        let owed = judge.map_or(Duration::ZERO, |judge| judge.owed_for(now));
+        let quiet = judge.map_or(Duration::ZERO, |judge| judge.quiet_for(now));
+        cause::broken(words, owed, quiet)
     }
 
     /// Knocks at the peer's port when the connection takes long.
@@ -146,8 +149,8 @@ impl Attempt {
 }
 
 impl Task {
-    /// Builds a branch and lets it call.
-    pub(super) async fn start(&mut self) -> Result<Attempt, Event> {
+    /// Waits for what is to be sent, and finds out where to.
+    pub(super) async fn destination(&mut self) -> Result<Destination, Event> {
         // While a stream waits for its publisher to come back, nobody is called: there is nothing to send.
         if self.stream.begun.wait_for(|begun| begun.live).await.is_err() {
             return Err(Event::Failed(cause::internal("the stream has ended")));
@@ -156,9 +159,9 @@ impl Task {
         if !tracks.any(*self.stream.begun.borrow_and_update()) {
             return Err(Event::NoTrack(cause::no_track(tracks)));
         }
-        let url = self.record.url.clone();
+        let url = &self.record.url;
         let EndpointContext { own, destinations, .. } = &*self.context;
-        let resolved = resolve::resolve(&url, &self.stream.key, own, destinations).await;
+        let resolved = resolve::resolve(url, &self.stream.key, own, destinations).await;
         let address = resolved.map_err(|error| {
             let reason = cause::of_resolver(&error);
             // The rule of what may be dialled stands as long as the service runs, and so does a literal address. A name
@@ -168,9 +171,14 @@ impl Task {
         })?;
         let may_share = !url.needs_private_port() && address.is_ipv4();
         let shared_local = if may_share { self.context.ports.next() } else { None };
-        let destination = Destination { address, shared_local };
-        self.branches += 1;
-        let name = format!("endpoint-{}-{}", self.record.id, self.branches);
+        Ok(Destination { address, shared_local })
+    }
+
+    /// Builds a branch and lets it call. Not to be given up halfway: what is being built then would be taken out by
+    /// nobody knows whom, after the endpoint's end.
+    pub(super) async fn start(&mut self, destination: Destination) -> Result<Attempt, Event> {
+        let (url, tracks) = (self.record.url.clone(), self.record.tracks);
+        let name = format!("endpoint-{}-{}", self.record.id, BRANCHES.fetch_add(1, Ordering::Relaxed));
         let fanout = std::sync::Arc::clone(&self.stream.fanout);
         let begun = tracks.of(*self.stream.begun.borrow_and_update());
         let key_frames = self.stream.key_frames.clone();
@@ -178,11 +186,11 @@ impl Task {
         let (branch, news) = off_thread("starting an endpoint's branch", BRANCH_MAX, move || {
             let listening = Listening { delivery_window: window, span };
             Branch::start(fanout, &name, &url, destination, begun, key_frames, listening)
-                .map_err(|error| local_trouble(&url, destination).unwrap_or_else(|| cause::internal(error)))
+                .map_err(|error| not_started(&error, &url, destination))
         })
         .await
         .map_err(|stuck| Event::Failed(cause::internal(stuck)))?
-        .map_err(|reason| Event::Failed(self.in_own_words(reason, address.port())))?;
+        .map_err(|reason| Event::Failed(self.in_own_words(reason, destination.address.port())))?;
         // A new endpoint is expected to connect at once; one that failed before wishes when it has connected.
         if self.state.attempt() <= 1 {
             branch.wish_key_frame();
@@ -215,7 +223,7 @@ impl Task {
                         End::Rebuild
                     }
                     Some(BranchNews::Failed(words)) if attempt.is_connected() => {
-                        End::Failed(cause::broken(Some(&words), attempt.owed_for(self.epoch.elapsed())))
+                        End::Failed(attempt.broken(Some(&words), self.epoch.elapsed()))
                     }
                     Some(BranchNews::Failed(words)) => attempt.no_connection(Some(words), self.connect_time()),
                     None => End::Failed(cause::internal("the stream's pipeline has gone")),
@@ -275,7 +283,7 @@ impl Task {
         self.board.measure(|sums, _| attempt.meter.sample(sums, stats.sample.as_ref(), gate, Instant::now()));
         if !stats.connected {
             if attempt.is_connected() {
-                return Some(End::Failed(cause::broken(None, attempt.owed_for(now))));
+                return Some(End::Failed(attempt.broken(None, now)));
             }
             let limit = self.connect_time();
             let late = attempt.started.elapsed() > limit + CONNECT_GRACE;
@@ -301,6 +309,13 @@ impl Task {
                 attempt.stalled_at = None;
                 if !matches!(self.state, State::Broadcasting { .. }) {
                     self.apply(Event::Delivered);
+                }
+                None
+            }
+            Verdict::Starved => {
+                attempt.stalled_at = None;
+                if !matches!(self.state, State::Starved { .. }) {
+                    self.apply(Event::Starved);
                 }
                 None
             }

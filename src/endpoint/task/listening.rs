@@ -25,11 +25,14 @@ impl Task {
             Reception::Delivers if !matches!(self.state, State::Broadcasting { .. }) => {
                 self.apply(Event::Delivered);
             }
+            Reception::Starved if !matches!(self.state, State::Starved { .. }) => {
+                self.apply(Event::Starved);
+            }
             Reception::Stalled(stall) if !matches!(self.state, State::Stalled { .. }) => {
                 self.apply(Event::Stalled(cause::stalled(stall)));
             }
-            // Before anybody called it listens; a caller that has just come proves nothing yet.
-            Reception::Unproven if matches!(self.state, State::Connecting { .. }) => {
+            // Callers that have just come prove nothing yet, whatever others were before.
+            Reception::Unproven if !matches!(self.state, State::Listening) => {
                 self.apply(Event::Alone);
             }
             Reception::Over => return Some(End::Failed(cause::internal("the endpoint's listener has broken"))),

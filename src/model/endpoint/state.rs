@@ -18,6 +18,9 @@ pub enum EndpointState {
     Listening,
     /// The peer acknowledges new data.
     Broadcasting,
+    /// Connected, and the stream has had nothing for it for a while: the publisher pauses, the track is gone, or the next
+    /// key frame is waited for.
+    Starved,
     /// Connected, and nothing new is acknowledged, or what is sent comes too late.
     Stalled,
     /// The last attempt failed; another one is scheduled.
@@ -37,6 +40,7 @@ impl EndpointState {
             Self::Connecting => "connecting",
             Self::Listening => "listening",
             Self::Broadcasting => "broadcasting",
+            Self::Starved => "starved",
             Self::Stalled => "stalled",
             Self::Waiting => "waiting",
             Self::Failed => "failed",
@@ -48,7 +52,7 @@ impl EndpointState {
     pub fn status(self) -> EndpointStatus {
         match self {
             Self::Idle => EndpointStatus::Created,
-            Self::Connecting | Self::Listening => EndpointStatus::Preparing,
+            Self::Connecting | Self::Listening | Self::Starved => EndpointStatus::Preparing,
             Self::Broadcasting => EndpointStatus::Broadcasting,
             Self::Stalled | Self::Waiting => EndpointStatus::Error,
             Self::Failed => EndpointStatus::Failed,

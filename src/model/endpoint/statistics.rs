@@ -88,12 +88,12 @@ impl Encryption {
 pub struct LinkGauges {
     /// Round-trip time now, ms (`msRTT`): smoothed by libsrt; 100 until it has measured one, in the first second.
     pub rtt_ms: f64,
-    /// Its least of the last minute, ms.
-    pub rtt_min_ms: f64,
+    /// Its least of the last minute, ms; `None` until it was measured.
+    pub rtt_min_ms: Option<f64>,
     /// Its average of the last minute, ms.
-    pub rtt_avg_ms: f64,
+    pub rtt_avg_ms: Option<f64>,
     /// What 95 % of its samples of the last minute were below, ms.
-    pub rtt_p95_ms: f64,
+    pub rtt_p95_ms: Option<f64>,
     /// Of the packets sent in the last minute, how many were sent again, 0 to 1 (`pktRetransTotal` ÷ `pktSentTotal`):
     /// SRT's own measure of the loss on the way.
     pub loss_ratio: f64,
@@ -103,8 +103,8 @@ pub struct LinkGauges {
     pub bandwidth_bps: u64,
     /// Media that waits for the peer's acknowledgement, ms (`msSndBuf`); `None` where it can't be read.
     pub send_buffer_ms: Option<u32>,
-    /// The latency both sides agreed on, ms (`SRTO_PEERLATENCY`).
-    pub latency_ms: u32,
+    /// The latency both sides agreed on, ms (`SRTO_PEERLATENCY`); `None` where it can't be read.
+    pub latency_ms: Option<u32>,
     /// Encryption of what is sent (`SRTO_SNDKMSTATE`).
     pub encryption: Encryption,
 }

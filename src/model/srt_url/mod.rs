@@ -27,8 +27,8 @@ use std::str::FromStr;
 pub use error::SrtUrlError;
 pub use host::{DEFAULT_PORT, SrtHost};
 pub use options::{
-    CALLERS_MAX, LATENCY_MS_MAX, OPTIONS, OptionSpec, PASSPHRASE_LEN_MAX, PASSPHRASE_LEN_MIN, STREAMID_LEN_MAX,
-    TIMEOUT_MS_MAX, options_markdown,
+    CALLERS_DEFAULT, CALLERS_MAX, LATENCY_MS_MAX, OPTIONS, OptionSpec, PASSPHRASE_LEN_MAX, PASSPHRASE_LEN_MIN,
+    STREAMID_LEN_MAX, TIMEOUT_MS_MAX, options_markdown,
 };
 pub use parts::SrtUrlDraft;
 pub use redact::redact;

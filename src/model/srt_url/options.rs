@@ -36,6 +36,8 @@ const FLIGHT_PACKETS_MAX: i64 = 262_144;
 /// Most callers that a listening endpoint takes, and how many it takes when not told: each may hold some seconds of
 /// the stream in its send buffer.
 pub const CALLERS_MAX: u32 = 1_000;
+/// Callers of a listener that names no limit. Each may have some megabytes of media wait for it.
+pub const CALLERS_DEFAULT: u32 = 100;
 
 /// Largest value of libsrt's plain `int` options.
 const INT_MAX: i64 = i32::MAX as i64;
@@ -131,7 +133,7 @@ options! {
     "localport" ["local_port"] LocalPort, Kind::Int { min: 1, max: 65_535 }, "", "UDP port of this host to send from";
     "connect_timeout" ["conntimeo"] ConnectTimeout, Kind::Int { min: 100, max: TIMEOUT_MS_MAX as i64 }, "milliseconds; ten times as long in rendezvous", "how long one attempt to connect may take";
     "pkt_size" ["payload_size" "payloadsize"] PayloadSize, Kind::TsPackets, "bytes", "payload of one SRT packet, whole MPEG-TS packets";
-    "maxcallers" ["max_callers"] CallersMax, Kind::Int { min: 1, max: CALLERS_MAX as i64 }, "", "with mode=listener: how many callers are served at once; further ones are refused with reject code 1402";
+    "maxcallers" ["max_callers"] CallersMax, Kind::Int { min: 1, max: CALLERS_MAX as i64 }, "", "with mode=listener: how many callers are served at once, 100 without it; further ones are refused with reject code 1402";
     "maxbw" [] Socket, Kind::Int { min: -1, max: i64::MAX }, "bytes/s; 0: by inputbw and oheadbw, -1: none", "highest sending rate";
     "inputbw" [] Socket, Kind::Int { min: 0, max: i64::MAX }, "bytes/s; 0: measured", "rate of the stream, when maxbw=0";
     "oheadbw" [] Socket, Kind::Int { min: 5, max: 100 }, "% of the stream's rate", "room for retransmission, when maxbw=0";
