@@ -165,6 +165,14 @@ fn a_caller_that_pauses_goes_on_at_a_key_frame_without_a_hole_in_its_numbers() {
     let video = capture.track(Kind::Video).expect("a video track");
     let gap = video.pes.windows(2).find(|pair| pair[1].dts > pair[0].dts.map(|dts| dts + 45_000));
     assert!(gap.is_some_and(|pair| pair[1].random_access), "it missed a piece and went on at a key frame");
+    let endpoint = world.endpoint();
+    let missed = |of: &Value| (number(of, "droppedUnits"), number(of, "droppedGops"));
+    let mut callers: Vec<_> = endpoint["callers"].as_array().expect("callers").iter().map(missed).collect();
+    callers.sort_unstable();
+    let [(0, 0), (units, gops)] = callers[..] else { panic!("one of two has missed something: {endpoint}") };
+    assert!(units > 25 && gops >= 1, "at least a second of pictures and sound: {endpoint}");
+    let all = missed(&endpoint["statistics"]);
+    assert!(all.0 >= units && all.1 >= gops, "{endpoint}");
 }
 
 #[test]

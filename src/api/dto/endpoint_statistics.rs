@@ -172,6 +172,8 @@ pub(in crate::api) struct CallerResource {
     counters: CountersResource,
     #[serde(flatten)]
     link: LinkResource,
+    /// Access units that it missed because it did not keep up.
+    dropped_units: u64,
     /// GOPs of which it missed something because it did not keep up.
     dropped_gops: u64,
 }
@@ -184,6 +186,7 @@ impl From<&CallerStatistics> for CallerResource {
             connected_since: unix_ms(caller.connected_since),
             counters: CountersResource::from(&caller.counters),
             link: LinkResource::of(caller.link.as_ref()),
+            dropped_units: caller.dropped_units,
             dropped_gops: caller.dropped_gops,
         }
     }

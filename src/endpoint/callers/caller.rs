@@ -11,7 +11,7 @@ use super::course::{Course, Part};
 use super::packets::Marks;
 use crate::endpoint::delivery::{Judge, Look, Stall, Verdict};
 use crate::endpoint::statistics::{LinkMeter, LinkSample};
-use crate::model::endpoint::{CallerStatistics, Encryption, LinkCounters};
+use crate::model::endpoint::{CallerStatistics, Encryption, GateTotals, LinkCounters};
 use crate::model::latency::LatencyAdvice;
 use crate::model::srt_url::{SrtUrl, redact};
 use crate::srt::{Incoming, Sent, SrtSocket, SrtStatistics};
@@ -86,8 +86,8 @@ pub(super) struct Caller {
     meter: LinkMeter,
     counters: LinkCounters,
     latency: Duration,
-    /// GOPs it missed that were told already.
-    told_gops: u64,
+    /// What it missed that was told already.
+    told: GateTotals,
     /// libsrt says that the connection is over.
     is_gone: bool,
     /// For packets that are numbered anew.
@@ -118,7 +118,7 @@ impl Caller {
             meter: LinkMeter::default(),
             counters: LinkCounters::default(),
             latency: Duration::ZERO,
-            told_gops: 0,
+            told: GateTotals::default(),
             is_gone: false,
             scratch: Vec::new(),
         }
@@ -134,14 +134,14 @@ impl Caller {
         }
         match self.course.next(marks, tables, self.lagging, self.drained) {
             Part::Nothing => {}
-            Part::Whole => self.send(datagram, &[], marks),
-            Part::Head(at) => self.send(&datagram[..at], &[], marks),
-            Part::Tail(at) => self.send(tables, &datagram[at..], marks),
+            Part::Whole => self.send([datagram, &[]], marks, tables),
+            Part::Head(at) => self.send([&datagram[..at], &[]], marks, tables),
+            Part::Tail(at) => self.send([tables, &datagram[at..]], marks, tables),
         }
     }
 
     /// Sends packets and more packets, in messages of the endpoint's size, up to the first that does not fit.
-    fn send(&mut self, packets: &[u8], more: &[u8], marks: &Marks) {
+    fn send(&mut self, [packets, more]: [&[u8]; 2], marks: &Marks, tables: &[u8]) {
         let must_copy = self.course.is_shifted() || !more.is_empty();
         let mut scratch = std::mem::take(&mut self.scratch);
         if must_copy {
@@ -157,7 +157,7 @@ impl Caller {
                 Sent::Taken => taken += message.len(),
                 Sent::Full => {
                     (self.lagging, self.drained) = (true, false);
-                    self.course.full(marks, &all[..taken]);
+                    self.course.full(marks, tables, &all[..taken]);
                     break;
                 }
                 Sent::Closed => {
@@ -217,10 +217,10 @@ impl Caller {
         (added, None)
     }
 
-    /// GOPs of which it missed something since this was asked last.
-    pub(super) fn newly_dropped_gops(&mut self) -> u64 {
-        let dropped = self.course.dropped_gops();
-        dropped - std::mem::replace(&mut self.told_gops, dropped)
+    /// What it missed since this was asked last.
+    pub(super) fn newly_missed(&mut self) -> GateTotals {
+        let missed = self.course.missed();
+        missed.beyond(&std::mem::replace(&mut self.told, missed))
     }
 
     pub(super) fn wants_key_frame(&self) -> bool {
@@ -267,7 +267,8 @@ impl Caller {
             connected_since: self.connected_since,
             counters: self.counters,
             link: self.meter.gauges(),
-            dropped_gops: self.course.dropped_gops(),
+            dropped_units: self.course.missed().dropped_units,
+            dropped_gops: self.course.missed().dropped_gops,
         }
     }
 }

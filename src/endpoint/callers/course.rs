@@ -5,6 +5,7 @@
 //! call that damage. So they are shifted for it, and what it gets is numbered without a hole, as from a muxer of its own.
 
 use super::packets::{Marks, Numbers, PACKET_LEN, pid};
+use crate::model::endpoint::GateTotals;
 
 /// Where a caller is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub(super) struct Course {
     place: Place,
     /// What is added to the packets' numbers.
     shift: Numbers,
-    dropped_gops: u64,
+    missed: GateTotals,
     /// Where it was before the datagram that is being sent, with the numbers that were added then.
     before: (Place, Numbers),
 }
@@ -47,12 +48,12 @@ pub(super) struct Course {
 impl Course {
     pub(super) fn new() -> Self {
         let (place, shift) = (Place::Waiting, Numbers::default());
-        Self { place, shift, dropped_gops: 0, before: (place, shift) }
+        Self { place, shift, missed: GateTotals::default(), before: (place, shift) }
     }
 
-    /// GOPs of which it missed something.
-    pub(super) fn dropped_gops(&self) -> u64 {
-        self.dropped_gops
+    /// Access units that it missed since its first one, and GOPs of which it missed something.
+    pub(super) fn missed(&self) -> GateTotals {
+        self.missed
     }
 
     pub(super) fn is_skipping(&self) -> bool {
@@ -70,7 +71,9 @@ impl Course {
         self.before = (self.place, self.shift);
         match (self.place, marks.start, marks.unit) {
             (Place::Flowing, _, Some(unit)) if lagging => {
-                self.skip(unit.numbers);
+                self.place = Place::Skipping { last: shifted(unit.numbers, &self.shift) };
+                self.missed.dropped_gops += 1;
+                self.missed.dropped_units += marks.units;
                 Part::Head(unit.at)
             }
             (Place::Flowing, ..) => Part::Whole,
@@ -88,7 +91,12 @@ impl Course {
                     self.shift.set(pid, last.wrapping_add(again).wrapping_sub(number));
                 }
                 self.place = Place::Flowing;
+                self.missed.dropped_units += start.units;
                 Part::Tail(start.at)
+            }
+            (Place::Skipping { .. }, ..) => {
+                self.missed.dropped_units += marks.units;
+                Part::Nothing
             }
             _ => Part::Nothing,
         }
@@ -96,29 +104,30 @@ impl Course {
 
     /// What [`Course::next`] said to send did not fit into the caller's send buffer; `taken` of it did, numbered as the
     /// caller sees it.
-    pub(super) fn full(&mut self, marks: &Marks, taken: &[u8]) {
+    pub(super) fn full(&mut self, marks: &Marks, tables: &[u8], taken: &[u8]) {
         let (before, shift) = self.before;
-        let mut last = match before {
+        let (mut last, wanted_units) = match before {
             // Nothing has begun for it.
             Place::Waiting if taken.is_empty() => {
                 (self.place, self.shift) = (before, shift);
                 return;
             }
-            Place::Waiting => Numbers::default(),
-            Place::Flowing => shifted(marks.before, &shift),
-            Place::Skipping { last } => last,
+            Place::Waiting => (Numbers::default(), units_from_start(marks)),
+            Place::Flowing => (shifted(marks.before, &shift), marks.units),
+            Place::Skipping { last } => (last, units_from_start(marks)),
         };
+        let is_table = |packet: &[u8]| tables.chunks_exact(PACKET_LEN).any(|table| pid(table) == pid(packet));
+        let mut taken_units = 0;
         for packet in taken.chunks_exact(PACKET_LEN) {
             last.set(pid(packet), packet[3] & 0x0f);
+            taken_units += u64::from(packet[1] & 0x40 != 0 && !is_table(packet));
         }
-        // The pause that was to begin with this datagram is counted.
-        self.dropped_gops += u64::from(!self.is_skipping());
+        // A pause that was to begin with this datagram is counted.
+        if !self.is_skipping() {
+            self.missed.dropped_gops += 1;
+            self.missed.dropped_units += wanted_units.saturating_sub(taken_units);
+        }
         self.place = Place::Skipping { last };
-    }
-
-    fn skip(&mut self, numbers: Numbers) {
-        self.place = Place::Skipping { last: shifted(numbers, &self.shift) };
-        self.dropped_gops += 1;
     }
 
     /// Whether packets must be numbered anew for this caller.
@@ -134,6 +143,11 @@ impl Course {
             }
         }
     }
+}
+
+/// Access units from the place on where a receiver may begin.
+fn units_from_start(marks: &Marks) -> u64 {
+    marks.units - marks.start.map_or(0, |start| start.units)
 }
 
 /// Numbers as a caller sees them.
@@ -187,12 +201,15 @@ mod tests {
     ) -> Vec<u8> {
         let (mut scanner, mut course, mut got) = (Scanner::default(), Course::new(), Vec::new());
         scanner.set_video(true);
+        // Access units since it began, and those it got.
+        let (mut units, mut got_units) = (0, 0);
         for (index, datagram) in stream.chunks(packets * PACKET_LEN).enumerate() {
             let marks = scanner.scan(datagram);
             if index < join_at {
                 continue;
             }
             let (lagging, drained, room) = keeps_up();
+            let waited = course.place == Place::Waiting;
             let mut send = match course.next(&marks, scanner.tables(), lagging, drained) {
                 Part::Nothing => Vec::new(),
                 Part::Whole => datagram.to_vec(),
@@ -203,10 +220,16 @@ mod tests {
             let fits = send.len().min(room * packets * PACKET_LEN);
             if fits < send.len() {
                 send.truncate(fits);
-                course.full(&marks, &send);
+                course.full(&marks, scanner.tables(), &send);
             }
+            if course.place != Place::Waiting {
+                units += if waited { units_from_start(&marks) } else { marks.units };
+            }
+            let begins = |packet: &&[u8]| packet[1] & 0x40 != 0 && [VIDEO, AUDIO].contains(&pid(packet));
+            got_units += send.chunks(PACKET_LEN).filter(begins).count() as u64;
             got.extend(send);
         }
+        assert_eq!(got_units + course.missed().dropped_units, units, "each is sent or counted");
         got
     }
 

@@ -9,7 +9,7 @@ use super::caller::{Caller, Terms};
 use super::packets::Scanner;
 use crate::endpoint::delivery::Stall;
 use crate::media::gate::{STEADY_AFTER, WISH_PAUSE, WISH_PAUSE_MAX};
-use crate::model::endpoint::{CallerStatistics, LinkCounters, LinkGauges};
+use crate::model::endpoint::{CallerStatistics, GateTotals, LinkCounters, LinkGauges};
 use crate::model::latency::LatencyAdvice;
 use crate::srt::Incoming;
 
@@ -37,8 +37,8 @@ pub(in crate::endpoint) struct Reading {
     pub(in crate::endpoint) added: LinkCounters,
     /// Callers that joined since then.
     pub(in crate::endpoint) joined: u64,
-    /// GOPs that callers missed since then.
-    pub(in crate::endpoint) dropped_gops: u64,
+    /// What callers missed since then.
+    pub(in crate::endpoint) missed: GateTotals,
     /// Each that is there now.
     pub(in crate::endpoint) callers: Vec<CallerStatistics>,
     /// How they fare.
@@ -91,7 +91,7 @@ pub(super) struct Hall {
     wishes: Wishes,
     added: LinkCounters,
     joined: u64,
-    dropped_gops: u64,
+    missed: GateTotals,
 }
 
 impl Hall {
@@ -102,7 +102,7 @@ impl Hall {
             wishes: Wishes { next: None, pause: WISH_PAUSE },
             added: LinkCounters::default(),
             joined: 0,
-            dropped_gops: 0,
+            missed: GateTotals::default(),
         }
     }
 
@@ -133,7 +133,7 @@ impl Hall {
             let caller = &mut self.callers[index];
             let (added, leaves) = caller.measure(now);
             self.added += added;
-            self.dropped_gops += caller.newly_dropped_gops();
+            self.missed += caller.newly_missed();
             match leaves {
                 None => index += 1,
                 Some(reason) => left.push((self.callers.swap_remove(index), reason)),
@@ -167,7 +167,7 @@ impl Hall {
         Reading {
             added: std::mem::take(&mut self.added),
             joined: std::mem::take(&mut self.joined),
-            dropped_gops: std::mem::take(&mut self.dropped_gops),
+            missed: std::mem::take(&mut self.missed),
             callers: self.callers.iter().map(Caller::statistics).collect(),
             reception,
             latency: self.callers.iter().map(Caller::latency).max().unwrap_or_default(),

@@ -45,6 +45,8 @@ pub(super) struct Mark {
     pub(super) at: usize,
     /// The continuity counters of what was sent before.
     pub(super) numbers: Numbers,
+    /// Access units of the datagram that begin before it.
+    pub(super) units: u64,
 }
 
 /// What is found in a datagram.
@@ -52,6 +54,8 @@ pub(super) struct Mark {
 pub(super) struct Marks {
     /// The continuity counters of what was sent before it.
     pub(super) before: Numbers,
+    /// How many access units begin in it.
+    pub(super) units: u64,
     /// The first place where an access unit begins.
     pub(super) unit: Option<Mark>,
     /// The first place where a receiver may begin, once it has the tables.
@@ -90,7 +94,7 @@ impl Scanner {
         let mut marks = Marks { before: self.numbers, ..Marks::default() };
         for (index, packet) in datagram.chunks_exact(PACKET_LEN).enumerate() {
             let (pid, begins) = (pid(packet), packet[1] & 0x40 != 0);
-            let mark = Mark { at: index * PACKET_LEN, numbers: self.numbers };
+            let mark = Mark { at: index * PACKET_LEN, numbers: self.numbers, units: marks.units };
             if pid == NULL {
                 continue;
             }
@@ -101,6 +105,7 @@ impl Scanner {
                 keep(&mut self.pmt, packet, begins);
             } else if begins {
                 marks.unit.get_or_insert(mark);
+                marks.units += 1;
                 let may_begin = (is_random_access(packet) || !self.has_video) && !self.pmt.is_empty();
                 if may_begin && marks.start.is_none() {
                     marks.start = Some(mark);

@@ -71,7 +71,7 @@ impl Attempt {
         sums.advice = reading.advice;
         sums.counters += reading.added;
         sums.connections += reading.joined;
-        sums.gate.dropped_gops += reading.dropped_gops;
+        sums.gate += reading.missed;
         *callers = reading.callers;
     }
 }

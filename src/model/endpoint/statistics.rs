@@ -174,6 +174,8 @@ pub struct CallerStatistics {
     pub counters: LinkCounters,
     /// How its link is, once sampled.
     pub link: Option<LinkGauges>,
+    /// Access units that it missed because it did not keep up.
+    pub dropped_units: u64,
     /// GOPs of which it missed something because it did not keep up.
     pub dropped_gops: u64,
 }
