@@ -2,7 +2,8 @@
 //!
 //! HTTP delivers in bursts, HLS whole segments at once, and endpoints want the pace of the source. Owns the wait and a
 //! thread for it. The hard thing is when the flow runs dry: what comes then is late by the clock, so the clock starts
-//! anew with it, and what follows keeps its distance from it.
+//! anew with it, and what follows keeps its distance from it. And when the source's clock becomes another: the tracks
+//! get there at different moments, so the one before still counts for what is left of it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,9 @@ const LATE_MAX_NS: i64 = 500_000_000;
 /// A step between two units of a track beyond this is another clock.
 const STEP_MAX_NS: i64 = 10_000_000_000;
 
+/// A unit that leaves within this from now belongs to a clock without doubt: on its track it is the next one.
+const AHEAD_MAX_NS: i64 = 1_000_000_000;
+
 /// What waits for its turn at most; whoever brings more is to ask for room first.
 pub(super) const QUEUE_MEDIA_MAX: Duration = Duration::from_secs(30);
 const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -33,28 +37,41 @@ const fn ns(duration: Duration) -> i64 {
     duration.as_nanos() as i64
 }
 
+/// Media time and the time it left, on one of the source's clocks.
+#[derive(Debug, Clone, Copy)]
+struct Anchor {
+    clock: u64,
+    media_ns: i64,
+    left_ns: i64,
+}
+
 /// From media time to the time of leaving, both in nanoseconds. Pure.
 #[derive(Debug, Default)]
 struct Schedule {
-    /// Media time and the time it left.
-    anchor: Option<(i64, i64)>,
-    /// Newest media time by track.
-    newest: [Option<i64>; 2],
+    /// The newest one first, then the one before it.
+    anchors: [Option<Anchor>; 2],
+    /// Newest media time by track, and its clock.
+    newest: [Option<(u64, i64)>; 2],
 }
 
 impl Schedule {
     /// When a unit leaves that is looked at `now`; never earlier than the one before it on its track.
-    fn due_ns(&mut self, kind: TrackKind, dts_ns: i64, now_ns: i64) -> i64 {
-        let newest = self.newest[kind.index()].replace(dts_ns);
-        let jumped =
-            newest.is_some_and(|newest| !(-STEP_MAX_NS..=STEP_MAX_NS).contains(&(dts_ns.saturating_sub(newest))));
-        if let Some((media_ns, left_ns)) = self.anchor.filter(|_| !jumped) {
-            let due_ns = left_ns.saturating_add(dts_ns.saturating_sub(media_ns));
-            if due_ns >= now_ns.saturating_sub(LATE_MAX_NS) && due_ns <= now_ns.saturating_add(STEP_MAX_NS) {
-                return due_ns;
-            }
+    fn due_ns(&mut self, kind: TrackKind, clock: u64, dts_ns: i64, now_ns: i64) -> i64 {
+        let newest = self.newest[kind.index()].replace((clock, dts_ns));
+        let jumped = newest.is_some_and(|(of, newest)| {
+            of == clock && !(-STEP_MAX_NS..=STEP_MAX_NS).contains(&dts_ns.saturating_sub(newest))
+        });
+        let ahead_max_ns = if jumped { AHEAD_MAX_NS } else { STEP_MAX_NS };
+        let due_ns = |anchor: &Anchor| anchor.left_ns.saturating_add(dts_ns.saturating_sub(anchor.media_ns));
+        let dues = || {
+            let of_clock = self.anchors.iter().flatten().filter(|anchor| anchor.clock == clock);
+            of_clock.map(due_ns).filter(|due_ns| *due_ns >= now_ns.saturating_sub(LATE_MAX_NS))
+        };
+        let within = |max_ns: i64| dues().find(|due_ns| *due_ns <= now_ns.saturating_add(max_ns));
+        if let Some(due_ns) = within(AHEAD_MAX_NS).or_else(|| within(ahead_max_ns)) {
+            return due_ns;
         }
-        self.anchor = Some((dts_ns, now_ns));
+        self.anchors = [Some(Anchor { clock, media_ns: dts_ns, left_ns: now_ns }), self.anchors[0]];
         now_ns
     }
 }
@@ -62,7 +79,8 @@ impl Schedule {
 enum Item {
     Caps(gst::Caps),
     Transcoded(Option<&'static str>),
-    Unit(AccessUnit),
+    /// And the source's clock that its time is of.
+    Unit(AccessUnit, u64),
 }
 
 #[derive(Default)]
@@ -79,13 +97,19 @@ struct Queue {
 impl Queue {
     /// Media that waits on the fuller track.
     fn media(&self) -> Duration {
-        let dts = |item: &Item| if let Item::Unit(unit) = item { Some(unit.dts_ns) } else { None };
         let span = |items: &VecDeque<Item>| {
-            let first = items.iter().find_map(dts)?;
-            let last = items.iter().rev().find_map(dts)?;
-            u64::try_from(last.saturating_sub(first)).ok().map(Duration::from_nanos)
+            let (mut span_ns, mut last) = (0_u64, None);
+            for item in items {
+                let Item::Unit(unit, clock) = item else { continue };
+                if let Some((of, dts_ns)) = last.replace((*clock, unit.dts_ns))
+                    && of == *clock
+                {
+                    span_ns = span_ns.saturating_add(u64::try_from(unit.dts_ns.saturating_sub(dts_ns)).unwrap_or(0));
+                }
+            }
+            Duration::from_nanos(span_ns)
         };
-        self.items.iter().filter_map(span).max().unwrap_or_default()
+        self.items.iter().map(span).max().unwrap_or_default()
     }
 
     /// What leaves now, or how long nothing does.
@@ -95,16 +119,16 @@ impl Queue {
             let at = kind.index();
             let due_ns = match self.items[at].front() {
                 None => continue,
-                Some(Item::Unit(unit)) => {
-                    let dts_ns = unit.dts_ns;
-                    *self.due_ns[at].get_or_insert_with(|| self.schedule.due_ns(kind, dts_ns, now_ns))
+                Some(Item::Unit(unit, clock)) => {
+                    let (dts_ns, clock) = (unit.dts_ns, *clock);
+                    *self.due_ns[at].get_or_insert_with(|| self.schedule.due_ns(kind, clock, dts_ns, now_ns))
                 }
                 Some(_) => now_ns,
             };
             if due_ns <= now_ns
                 && let Some(item) = self.items[at].pop_front()
             {
-                if let Item::Unit(unit) = &item {
+                if let Item::Unit(unit, _) = &item {
                     self.bytes -= unit.buffer.size();
                     self.due_ns[at] = None;
                 }
@@ -134,6 +158,8 @@ impl Shared {
 pub(super) struct Paced<D> {
     door: D,
     shared: Arc<Shared>,
+    /// Of what goes through it.
+    clock: u64,
 }
 
 /// The thread that lets units go; it ends when this is dropped.
@@ -146,7 +172,7 @@ impl Pacer {
     /// Starts pacing what goes through the returned door to `door`.
     pub(super) fn start<D: Door + Sync>(door: D) -> std::io::Result<(Self, Paced<D>)> {
         let shared = Arc::new(Shared { queue: Mutex::default(), news: Condvar::new() });
-        let paced = Paced { door: door.clone(), shared: Arc::clone(&shared) };
+        let paced = Paced { door: door.clone(), shared: Arc::clone(&shared), clock: 0 };
         let of_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("pull-pace".into()).spawn(move || pace(&of_thread, &door))?;
         Ok((Self { shared, thread: Some(thread) }, paced))
@@ -185,7 +211,7 @@ fn pace(shared: &Shared, door: &impl Door) {
                 match item {
                     Item::Caps(caps) => door.set_caps(kind, &caps),
                     Item::Transcoded(from) => door.set_transcoded(kind, from),
-                    Item::Unit(unit) => door.push(unit),
+                    Item::Unit(unit, _) => door.push(unit),
                 }
                 queue = shared.queue();
             }
@@ -195,12 +221,17 @@ fn pace(shared: &Shared, door: &impl Door) {
 }
 
 impl<D> Paced<D> {
+    /// The same door for units of another clock of the source; tracks that name the same one are kept in step.
+    pub(super) fn of_clock(self, clock: u64) -> Self {
+        Self { clock, ..self }
+    }
+
     fn put(&self, kind: TrackKind, item: Item) {
         let mut queue = self.shared.queue();
         if queue.closed {
             return;
         }
-        if let Item::Unit(unit) = &item {
+        if let Item::Unit(unit, _) = &item {
             queue.bytes += unit.buffer.size();
         }
         queue.items[kind.index()].push_back(item);
@@ -222,7 +253,7 @@ impl<D: Door> Door for Paced<D> {
     }
 
     fn push(&self, unit: AccessUnit) {
-        self.put(unit.kind, Item::Unit(unit));
+        self.put(unit.kind, Item::Unit(unit, self.clock));
     }
 
     fn set_transcoded(&self, kind: TrackKind, from: Option<&'static str>) {
@@ -244,22 +275,70 @@ mod tests {
     fn a_burst_leaves_at_the_pace_of_its_time_stamps() {
         let mut schedule = Schedule::default();
         let dues: Vec<i64> =
-            (0..100).map(|n| schedule.due_ns(TrackKind::Video, 7_000 * MS + n * 40 * MS, 5 * MS)).collect();
+            (0..100).map(|n| schedule.due_ns(TrackKind::Video, 0, 7_000 * MS + n * 40 * MS, 5 * MS)).collect();
         assert!(dues.iter().zip(0..).all(|(due, n)| *due == 5 * MS + n * 40 * MS), "{dues:?}");
         // Sound of the same time leaves at the same time.
-        assert_eq!(schedule.due_ns(TrackKind::Audio, 7_400 * MS, 5 * MS), 405 * MS);
+        assert_eq!(schedule.due_ns(TrackKind::Audio, 0, 7_400 * MS, 5 * MS), 405 * MS);
     }
 
     #[test]
     fn what_comes_late_starts_the_clock_anew_and_a_jump_too() {
         let mut schedule = Schedule::default();
-        assert_eq!(schedule.due_ns(TrackKind::Video, 0, 0), 0);
-        assert_eq!(schedule.due_ns(TrackKind::Video, 40 * MS, 100 * MS), 40 * MS, "a little late is at once");
-        assert_eq!(schedule.due_ns(TrackKind::Video, 80 * MS, 2_000 * MS), 2_000 * MS, "dry");
-        assert_eq!(schedule.due_ns(TrackKind::Video, 120 * MS, 2_000 * MS), 2_040 * MS);
-        assert_eq!(schedule.due_ns(TrackKind::Video, 90_000 * MS, 2_080 * MS), 2_080 * MS, "a jump forward");
-        assert_eq!(schedule.due_ns(TrackKind::Video, 10 * MS, 2_120 * MS), 2_120 * MS, "a jump back");
-        assert_eq!(schedule.due_ns(TrackKind::Audio, 20 * MS, 2_120 * MS), 2_130 * MS, "the other track follows");
+        assert_eq!(schedule.due_ns(TrackKind::Video, 0, 0, 0), 0);
+        assert_eq!(schedule.due_ns(TrackKind::Video, 0, 40 * MS, 100 * MS), 40 * MS, "a little late is at once");
+        assert_eq!(schedule.due_ns(TrackKind::Video, 0, 80 * MS, 2_000 * MS), 2_000 * MS, "dry");
+        assert_eq!(schedule.due_ns(TrackKind::Video, 0, 120 * MS, 2_000 * MS), 2_040 * MS);
+        assert_eq!(schedule.due_ns(TrackKind::Video, 0, 90_000 * MS, 2_080 * MS), 2_080 * MS, "a jump forward");
+        assert_eq!(schedule.due_ns(TrackKind::Video, 0, 40_000 * MS, 2_120 * MS), 2_120 * MS, "a jump back");
+        let follows = schedule.due_ns(TrackKind::Audio, 0, 40_010 * MS, 2_120 * MS);
+        assert_eq!(follows, 2_130 * MS, "the other track follows");
+    }
+
+    /// What a track brings: its kind, the clock, and the times of its units.
+    type Brought = (TrackKind, u64, Vec<i64>);
+
+    fn units(kind: TrackKind, clock: u64, ms: std::ops::Range<i64>, step_ms: usize) -> Brought {
+        (kind, clock, ms.step_by(step_ms).collect())
+    }
+
+    /// Lets all of it go, at its times, and gives for each unit of each track when it was looked at and when it left.
+    fn walk(brought: &[Brought]) -> Vec<(TrackKind, i64, i64)> {
+        gst::init().expect("GStreamer");
+        let mut queue = Queue::default();
+        for (kind, clock, times) in brought {
+            for ms in times {
+                let buffer = gst::Buffer::new();
+                let unit = AccessUnit { kind: *kind, buffer, dts_ns: ms * MS, pts_ns: ms * MS };
+                queue.items[kind.index()].push_back(Item::Unit(unit, *clock));
+            }
+        }
+        let (mut now_ns, mut left, mut last) = (0, Vec::new(), [0; 2]);
+        while queue.items.iter().any(|items| !items.is_empty()) {
+            match queue.next(now_ns) {
+                Ok((kind, _)) => left.push((kind, std::mem::replace(&mut last[kind.index()], now_ns), now_ns)),
+                Err(wait) => now_ns += ns(wait),
+            }
+        }
+        left
+    }
+
+    #[test]
+    fn a_track_that_is_behind_at_a_new_clock_holds_up_nothing() {
+        // A clock that the source names, back and forward; and one that it does not.
+        for (clock, new_ms) in [(1, 0), (1, 14_000), (1, 100_000), (0, 0), (0, 100_000)] {
+            let new = new_ms..new_ms + 5_000;
+            let brought = [
+                units(TrackKind::Video, 0, 0..7_000, 40),
+                units(TrackKind::Audio, 0, 0..7_100, 20),
+                units(TrackKind::Video, clock, new.clone(), 40),
+                units(TrackKind::Audio, clock, new, 20),
+            ];
+            let left = walk(&brought);
+            let longest = left.iter().map(|(_, before, left)| left - before).max();
+            assert!(longest <= Some(200 * MS), "clock {clock} from {new_ms}: {longest:?}");
+            let took = left.iter().map(|(_, _, left)| *left).max();
+            assert!((Some(11_800 * MS)..=Some(12_200 * MS)).contains(&took), "clock {clock} from {new_ms}: {took:?}");
+        }
     }
 
     #[test]
@@ -269,14 +348,11 @@ mod tests {
         for n in 0..10 {
             let buffer = gst::Buffer::with_size(100).expect("memory");
             queue.bytes += 100;
-            queue.items[0].push_back(Item::Unit(AccessUnit {
-                kind: TrackKind::Video,
-                buffer,
-                dts_ns: n * 40 * MS,
-                pts_ns: 0,
-            }));
+            let unit = AccessUnit { kind: TrackKind::Video, buffer, dts_ns: n % 5 * 40 * MS, pts_ns: 0 };
+            // Two clocks, 160 ms of each.
+            queue.items[0].push_back(Item::Unit(unit, n as u64 / 5));
         }
-        assert_eq!((queue.media(), queue.bytes), (Duration::from_millis(360), 1_000));
+        assert_eq!((queue.media(), queue.bytes), (Duration::from_millis(320), 1_000));
         assert!(queue.next(0).is_ok());
         assert_eq!(queue.next(10 * MS).err(), Some(Duration::from_millis(30)));
         assert!(queue.next(40 * MS).is_ok());

@@ -130,6 +130,8 @@ struct Rendition {
     /// When the last new segment was seen.
     new_at: Instant,
     demux: Option<Demux<Paced<Metered>>>,
+    /// Counts the source's clocks that were passed; where sound has a playlist of its own, it passes the same ones.
+    clock: u64,
     map: Option<Map>,
 }
 
@@ -138,7 +140,7 @@ impl Rendition {
         let now = Instant::now();
         let playlist = playlist.unwrap_or_default();
         let first_end = playlist.sequence + playlist.segments.len() as u64;
-        Self { base, playlist, read_at: now, first_end, next: None, new_at: now, demux: None, map: None }
+        Self { base, playlist, read_at: now, first_end, next: None, new_at: now, demux: None, clock: 0, map: None }
     }
 
     /// The number behind the last segment.
@@ -251,8 +253,8 @@ impl Rendition {
         segment: &Segment,
     ) -> Result<(), Failure> {
         if segment.discontinuity || segment.map != self.map {
-            // Another encoder, maybe: its demuxer is a new one.
-            self.demux = None;
+            // Another encoder, maybe: its demuxer is a new one, and its clock another.
+            self.clock += u64::from(self.demux.take().is_some());
             self.map = None;
         }
         if let (None, Some(map)) = (&self.map, &segment.map) {
@@ -279,7 +281,7 @@ impl Rendition {
             }
             let demux = match &mut self.demux {
                 Some(demux) => demux,
-                None => self.demux.insert(Demux::for_bytes(&piece, feed.key(), door)?),
+                None => self.demux.insert(Demux::for_bytes(&piece, feed.key(), &door.clone().of_clock(self.clock))?),
             };
             demux.push(piece);
             demux.check()?;
