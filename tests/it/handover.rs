@@ -12,7 +12,7 @@ use crate::support::receiver::Receiver;
 use crate::support::rtsp;
 use crate::support::sample::{self, Sample};
 use crate::support::service::{Options, Service};
-use crate::support::ts::{Capture, PACKET_BYTES, Unit, Verdict, compare, ms};
+use crate::support::ts::{Capture, PACKET_BYTES, TrackFigures, Unit, Verdict, compare, ms};
 use crate::support::wait::{LATER, wait_for, wait_until};
 use crate::support::webrtc::{Page, assert_decodes, av_offset_ms, since};
 
@@ -102,9 +102,9 @@ struct Stay {
 }
 
 fn wait_quiet(receiver: &Receiver) -> usize {
-    let mut last = (receiver.bytes().len(), Instant::now());
+    let mut last = (receiver.received(), Instant::now());
     wait_for(LATER, "the receiver gets nothing more", || {
-        let now = receiver.bytes().len();
+        let now = receiver.received();
         if now != last.0 {
             last = (now, Instant::now());
         }
@@ -123,9 +123,9 @@ fn every_way_in_follows_every_other_and_the_receiver_keeps_its_connection() {
     let mut stays: Vec<Stay> = Vec::new();
     let mut stopped = Instant::now();
     for way in walk() {
-        let (from, absent) = (receiver.bytes().len(), stopped.elapsed());
+        let (from, absent) = (receiver.received(), stopped.elapsed());
         let running = Running::publish(way, &service, stream, &sample, &page);
-        wait_until(LATER, "the publication reaches the receiver", || receiver.bytes().len() > from);
+        wait_until(LATER, "the publication reaches the receiver", || receiver.received() > from);
         receiver.wait_more(EACH_S);
         assert_eq!(service.api.status(stream), "broadcasting");
         let offset_ms = (way == Way::WebRtc).then(|| browsers_offset_ms(&page, &receiver));
@@ -148,7 +148,7 @@ fn every_way_in_follows_every_other_and_the_receiver_keeps_its_connection() {
 fn browsers_offset_ms(page: &Page, receiver: &Receiver) -> f64 {
     let mut seen = Vec::new();
     for _ in 0..MEASURED_TIMES_MAX {
-        let from = receiver.bytes().len();
+        let from = receiver.received();
         page.late_ms();
         receiver.wait_more(MEASURED_S);
         let (offset, times) = av_offset_ms(since(&receiver.bytes(), from));
@@ -177,7 +177,7 @@ fn judge(sample: &Sample, bytes: &[u8], stays: &mut [Stay]) {
             None => format!("{:?}", stays[n].way),
         };
         let stay = &mut stays[n];
-        let gap_ms = cut(&what, stay, &capture, &video.units);
+        let gap_ms = cut(&what, stay, &capture, &video);
         let begin = stay.bytes.start / PACKET_BYTES;
         for track in [&video, &audio] {
             let (earlier, later): (Vec<&Unit>, Vec<&Unit>) = track.units.iter().partition(|unit| unit.packet < begin);
@@ -204,15 +204,11 @@ fn judge(sample: &Sample, bytes: &[u8], stays: &mut [Stay]) {
 
 /// Cuts a stay down to its first picture's tables: the muxer sends seven packets at a time, so that the rest of what
 /// was before comes with it. Gives the hole in the pictures before it, milliseconds.
-fn cut(what: &str, stay: &mut Stay, capture: &Capture, pictures: &[Unit]) -> f64 {
-    let from = stay.bytes.start / PACKET_BYTES;
-    let shown_before = |at: usize| pictures[..at].iter().map(|unit| unit.pts).max();
-    let holes = (0..pictures.len()).filter(|at| pictures[*at].packet >= from);
-    let mut holes = holes.map(|at| (at, shown_before(at).map_or(0.0, |last| ms(pictures[at].pts - last))));
-    let found = holes.find(|(at, hole_ms)| *at == 0 || *hole_ms > HOLE_MIN_MS);
-    let (first, gap_ms) = found.unwrap_or_else(|| panic!("{what}: no pause is seen"));
-    assert!(pictures[first].key, "{what}: the first picture is no key frame");
-    let tables = capture.pats.iter().rfind(|pat| **pat < pictures[first].packet).expect("tables before a key frame");
+fn cut(what: &str, stay: &mut Stay, capture: &Capture, pictures: &TrackFigures) -> f64 {
+    let first = pictures.resumed(stay.bytes.start / PACKET_BYTES, HOLE_MIN_MS);
+    let first = first.unwrap_or_else(|| panic!("{what}: no pause is seen"));
+    assert!(first.picture.key, "{what}: the first picture is no key frame");
+    let tables = capture.pats.iter().rfind(|pat| **pat < first.picture.packet).expect("tables before a key frame");
     stay.bytes.start = tables * PACKET_BYTES;
-    gap_ms
+    first.hole_ms
 }

@@ -8,7 +8,7 @@ use crate::support::publisher::Publisher;
 use crate::support::receiver::Receiver;
 use crate::support::sample::{self, Programme, Sample};
 use crate::support::service::{Options, Service};
-use crate::support::ts::{Capture, Codec, Verdict};
+use crate::support::ts::{Capture, Codec, PACKET_BYTES, Verdict};
 use crate::support::wait::{LATER, SOON, wait_for, wait_until};
 use crate::support::webrtc::since_key_frame;
 
@@ -20,6 +20,9 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Longer than an endpoint that takes nothing is waited for (10 s).
 const SILENCE: Duration = Duration::from_secs(13);
+
+/// A hole in the pictures between two publishers is longer than this, and none within one is.
+const HOLE_MIN_MS: f64 = 200.0;
 
 /// Held for longer than a test runs.
 const LONG_MS: u32 = 60_000;
@@ -125,14 +128,14 @@ fn a_publisher_that_flaps_leaves_nothing_behind() {
     drop(publisher);
     wait_held(&service, stream);
     let flap = |n: usize| {
-        let (from, over_srt) = (receiver.bytes().len(), n % 4 == 3);
+        let (from, over_srt) = (receiver.received(), n % 4 == 3);
         // An SRT publisher that is killed is noticed after seconds; one that ends says so.
         let publisher = if over_srt {
             Publisher::srt(&service, stream, &sample)
         } else {
             Publisher::rtmp(&service, stream, &sample)
         };
-        wait_until(LATER, "it is served", || receiver.bytes().len() > from);
+        wait_until(LATER, "it is served", || receiver.received() > from);
         if over_srt {
             publisher.stop()
         } else {
@@ -182,13 +185,15 @@ fn a_publisher_that_is_killed_is_followed_by_another_one() {
                 let view = service.api.broadcast(stream).unwrap_or_default();
                 if view["heldUntil"].is_i64() { Ok(()) } else { Err(view.to_string()) }
             });
-            let from = receiver.bytes().len();
+            let from = receiver.received();
             let _next = publish(!stream.ends_with("srt"));
-            receiver.wait_seconds(receiver.seconds() + 3.0);
+            receiver.wait_more(3.0);
             assert_eq!(receiver.connections(), 1);
-            let bytes = receiver.bytes();
-            assert_eq!(Verdict::of_bytes(&bytes).continuity_errors, 0);
-            assert!(Verdict::of_bytes(since_key_frame(&bytes, from)).opening.key_first);
+            let verdict = receiver.verdict();
+            assert_eq!(verdict.continuity_errors, 0, "{:?}", verdict.faults);
+            let pictures = verdict.video.expect("there are pictures");
+            let first = pictures.resumed(from / PACKET_BYTES, HOLE_MIN_MS).expect("a hole between the two publishers");
+            assert!(first.picture.key, "the first picture behind {:.0} ms without one is no key frame", first.hole_ms);
         },
     );
 }
@@ -273,12 +278,8 @@ fn changes(service: &Service, change: &Change) {
     } else {
         Publisher::srt(service, stream, &then)
     };
-    let from = receiver.bytes().len();
-    wait_for(LATER, "what comes then is served", || {
-        let bytes = receiver.bytes();
-        let seconds = if bytes.len() > from { Capture::parse(&bytes[from..]).seconds() } else { 0.0 };
-        if seconds > 6.0 { Ok(()) } else { Err(format!("{seconds:.1} s")) }
-    });
+    let from = receiver.received();
+    receiver.wait_more(6.0);
     let bytes = receiver.bytes();
     assert_eq!(receiver.connections(), if keeps { 1 } else { 2 }, "{stream}");
     if !keeps {

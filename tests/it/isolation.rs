@@ -6,7 +6,7 @@ use crate::support::publisher::Publisher;
 use crate::support::receiver::{Receiver, SlowReceiver};
 use crate::support::sample::{self, Sample};
 use crate::support::service::Service;
-use crate::support::wait::{LATER, wait_for, wait_until};
+use crate::support::wait::{LATER, wait_until};
 
 /// A tenth of what the programme needs.
 const SLOW_BYTES_PER_S: usize = 5_000;
@@ -61,11 +61,7 @@ fn a_short_freeze_is_survived_without_a_new_connection() {
     frozen.freeze();
     healthy.wait_more(2.5);
     frozen.thaw();
-    let before = frozen.seconds();
-    wait_for(LATER, "media flows to the thawed receiver", || {
-        let now = frozen.seconds();
-        if now > before + 5.0 { Ok(()) } else { Err(format!("{now:.1} s, {before:.1} at the thaw")) }
-    });
+    frozen.wait_more(3.0);
     assert_eq!(frozen.connections(), 1);
     service.api.wait_endpoint(stream, &id, "broadcasting");
     let seconds = healthy.seconds();

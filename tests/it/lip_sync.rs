@@ -33,7 +33,7 @@ const MUTE_MS: Range<u64> = 18_000..21_000;
 /// The offset of what comes from now on.
 #[track_caller]
 fn offset_from_now(what: &str, receiver: &Receiver) -> f64 {
-    let from = receiver.bytes().len();
+    let from = receiver.received();
     wait_for(LATER, "flashes and beeps", || {
         receiver.wait_more(MEASURED_S);
         let (offset, times) = av_offset_ms(since(&receiver.bytes(), from));
@@ -79,7 +79,7 @@ fn stays_in_step(plan: Plan) {
     let receiver = receive(&service, "live/test", 2.0);
     // The sender's first reports may take so long, and may have to move a track.
     receiver.wait_more(6.0);
-    let from = receiver.bytes().len();
+    let from = receiver.received();
     assert_in_step("undisturbed", &receiver);
     for round in 1..=2 {
         stand_still(&service);

@@ -22,7 +22,7 @@ fn assert_over_tls(url: &str, more: &Value) {
     pull(&service, STREAM, url, fields);
     let error = wait_cause(&service, STREAM, "certificate is not valid");
     assert!(error["cause"].as_str().unwrap().contains("verifyTls"), "{error}");
-    assert_eq!(receiver.bytes().len(), 0, "nothing is taken of a stranger");
+    assert_eq!(receiver.received(), 0, "nothing is taken of a stranger");
     let (_, answer) = service.api.put(&path(STREAM, ""), &json!({ "verifyTls": false }));
     assert_eq!(answer["success"], true, "{answer}");
     wait_receiving(&service, STREAM);

@@ -60,12 +60,12 @@ fn a_publisher_that_sends_nothing_any_more_is_replaced() {
         first.freeze();
         // Encoders try again until they are let in. What is still on its way to the file when the first one
         // freezes is far less than the seconds that are waited for.
-        let mark = receiver.bytes().len();
+        let mark = receiver.received();
         let second = wait_for(LATER, "a second publisher is let in", || {
             let mut second = publish(!rtmp_first);
             let start = Instant::now();
             while second.runs() && start.elapsed() < TRY_MAX {
-                if receiver.bytes().len() > mark + LET_IN_BYTES {
+                if receiver.received() > mark + LET_IN_BYTES {
                     return Ok(second);
                 }
                 std::thread::sleep(Duration::from_millis(50));

@@ -43,7 +43,7 @@ fn lost_packets_and_a_narrow_line_leave_the_output_whole() {
     namespace.limit_kbps(None);
     // A key frame later the picture is whole again.
     receiver.wait_more(4.0);
-    let healed = receiver.bytes().len();
+    let healed = receiver.received();
     receiver.wait_more(4.0);
 
     let (_, statistics) = service.api.get(&path("live/test", "/statistics"));

@@ -150,7 +150,7 @@ fn a_restart_finds_the_way_from_another_address_when_the_first_one_is_dead() {
     let other = namespace.add_address().to_string();
     namespace.cut_first_address();
     page.browser.wait(LATER, "the way is lost", "publisher.pc.iceConnectionState === 'disconnected'");
-    let at = receiver.bytes().len();
+    let at = receiver.received();
     assert_eq!(restart(&page)["local"], other.as_str());
     wait_until(SOON, "pictures go on", || pictures(since(&receiver.bytes(), at)) > PICTURES);
     assert_eq!((receiver.connections(), receiver.verdict().continuity_errors), (1, 0));
@@ -173,7 +173,7 @@ fn ant_medias_sdk_publishes_anew_when_its_way_is_lost_for_longer() {
     page.wait_news("publish_started", 1);
     service.api.wait_live("live/test");
     let receiver = receive(&service, "live/test", 2.0);
-    let at = receiver.bytes().len();
+    let at = receiver.received();
 
     // It knows no restart of ICE: it stops, and publishes the same id again.
     namespace.lose_percent(100);

@@ -25,7 +25,7 @@ const MEASURED_TIMES_MAX: usize = 4;
 
 /// The offset of what comes from now on, less what the page itself has caused; none when too few flashes came.
 fn offset_from_now(what: &str, page: &Page, receiver: &Receiver) -> Option<f64> {
-    let from = receiver.bytes().len();
+    let from = receiver.received();
     page.late_ms();
     receiver.wait_more(MEASURED_S);
     let late = page.late_ms();
@@ -109,7 +109,7 @@ fn a_new_size_of_the_pictures_arrives_at_a_receiver_that_is_there_already() {
         wait_for(LATER, &format!("pictures {width} wide"), || {
             // Too often would cost the browser the core it encodes on.
             std::thread::sleep(Duration::from_millis(500));
-            let now = last_width(since(&receiver.bytes(), receiver.bytes().len() / 2));
+            let now = last_width(since(&receiver.bytes(), receiver.received() / 2));
             if now == Some(width) { Ok(()) } else { Err(format!("{now:?}")) }
         });
     }

@@ -3,9 +3,10 @@
 //! Owns the receiving side only. What a receiver got is in a file that grows while it runs.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -14,7 +15,7 @@ use tempfile::TempDir;
 use super::namespace::Namespace;
 use super::process::{Tool, free_port};
 use super::sample::words;
-use super::ts::{Capture, Verdict};
+use super::ts::{Capture, Clock, Verdict};
 use super::wait::{LATER, SOON, wait_for, wait_until};
 
 /// SRT latency of a receiver: enough that a busy test machine loses nothing by lateness.
@@ -37,6 +38,15 @@ pub struct Receiver {
     tool: Option<Tool>,
     dir: TempDir,
     run: u32,
+    followed: Mutex<Followed>,
+}
+
+/// The clock of what has come in this run, and how many bytes of it were looked at: each is read once, for what looks
+/// again and again must not load the machine.
+#[derive(Debug, Default)]
+struct Followed {
+    clock: Clock,
+    bytes: u64,
 }
 
 impl Receiver {
@@ -62,6 +72,7 @@ impl Receiver {
             tool: None,
             dir: TempDir::new().unwrap(),
             run: 0,
+            followed: Mutex::default(),
         }
     }
 
@@ -94,6 +105,7 @@ impl Receiver {
     /// Starts it, also again after [`Self::kill`], on the same port and into a new file.
     pub fn start(&mut self) {
         self.run += 1;
+        self.followed = Mutex::default();
         let file = File::create(self.file()).unwrap();
         let mut line = self.enter.iter().cloned().chain(["srt-live-transmit".to_owned()]).chain(self.args());
         let program = line.next().expect("a program");
@@ -135,12 +147,36 @@ impl Receiver {
         Verdict::of_bytes(&self.bytes())
     }
 
-    /// Seconds of media it got so far in this run, by the stream's clock.
-    pub fn seconds(&self) -> f64 {
-        self.capture().seconds()
+    /// How many bytes it got so far in this run.
+    pub fn received(&self) -> usize {
+        let len = std::fs::metadata(self.file()).map_or(0, |file| file.len());
+        usize::try_from(len).expect("a length fits")
     }
 
-    /// Waits until it has at least so many seconds of media in all.
+    /// Seconds it got so far in this run, by the stream's clock, which goes on in a pause.
+    pub fn seconds(&self) -> f64 {
+        self.follow().clock.seconds()
+    }
+
+    /// Seconds of media it got so far in this run: the same without the pauses.
+    pub fn played(&self) -> f64 {
+        self.follow().clock.played()
+    }
+
+    /// Looks at what has come since the last look.
+    fn follow(&self) -> MutexGuard<'_, Followed> {
+        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = Vec::new();
+        if let Ok(mut file) = File::open(self.file()) {
+            file.seek(SeekFrom::Start(followed.bytes)).unwrap();
+            file.read_to_end(&mut bytes).unwrap();
+        }
+        followed.bytes += bytes.len() as u64;
+        followed.clock.take(&bytes);
+        followed
+    }
+
+    /// Waits until it has at least so many seconds in all.
     #[track_caller]
     pub fn wait_seconds(&self, seconds: f64) {
         let bound = LATER + Duration::from_secs_f64(seconds);
@@ -150,10 +186,14 @@ impl Receiver {
         });
     }
 
-    /// Waits for so many more seconds of media than it has now.
+    /// Waits for so many more seconds of media than it has now; a pause before them is not counted.
     #[track_caller]
     pub fn wait_more(&self, seconds: f64) {
-        self.wait_seconds(self.seconds() + seconds);
+        let (bound, from) = (LATER + Duration::from_secs_f64(seconds), self.played());
+        wait_for(bound, &format!("the receiver on port {} has {seconds} s more of media", self.port), || {
+            let have = self.played() - from;
+            if have >= seconds { Ok(()) } else { Err(format!("{have:.2} s")) }
+        });
     }
 
     /// Freezes it (SIGSTOP): its peer sees a connection that takes nothing.

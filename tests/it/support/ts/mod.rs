@@ -4,11 +4,13 @@
 //! mistake would pass unseen. The hard thing: to be strict about what a receiver can see (continuity,
 //! tables, clock, order, completeness) and still right about what the standard allows.
 //!
+//! * [`clock`] follows the clock of what is still coming;
 //! * [`packets`] cuts packets, checks continuity and tables, unwraps the clocks: a [`Capture`];
 //! * [`units`] cuts the PES payloads into access units and audio frames with a hash of their content;
 //! * [`verdict`] turns a capture into figures and complaints: a [`Verdict`];
 //! * [`compare`] matches the units of two captures: what was lost, and how far audio moved against video.
 
+mod clock;
 mod compare;
 mod packets;
 #[cfg(test)]
@@ -16,10 +18,11 @@ mod selftest;
 mod units;
 mod verdict;
 
+pub use clock::Clock;
 pub use compare::{Comparison, compare};
 pub use packets::Capture;
 pub use units::{Codec, Kind, Unit, nal_units, sounds};
-pub use verdict::{Expected, Verdict};
+pub use verdict::{Expected, TrackFigures, Verdict};
 
 /// Bytes of a transport stream packet (ISO/IEC 13818-1, 2.4.3.2).
 pub const PACKET_BYTES: usize = 188;

@@ -12,7 +12,7 @@ const PID_PAT: u16 = 0;
 const PID_NULL: u16 = 0x1fff;
 /// PIDs below this one carry tables of the systems (SDT and the like), never elementary streams.
 const PID_FREE_MIN: u16 = 0x20;
-const SYNC_BYTE: u8 = 0x47;
+pub(super) const SYNC_BYTE: u8 = 0x47;
 
 /// A program clock reference.
 #[derive(Debug, Clone, Copy)]
@@ -123,8 +123,24 @@ impl Capture {
     }
 }
 
+/// The base part of the PCR in a packet (2.4.3.5), as it stands there.
+pub(super) fn pcr_of(packet: &[u8]) -> Option<i64> {
+    let (adaptation, len, flags) = (packet[3] & 0x20 != 0, packet[4], packet[5]);
+    if !adaptation || len < 7 || flags & 0x10 == 0 {
+        return None;
+    }
+    let field = &packet[6..11];
+    Some(
+        (i64::from(field[0]) << 25)
+            | (i64::from(field[1]) << 17)
+            | (i64::from(field[2]) << 9)
+            | (i64::from(field[3]) << 1)
+            | (i64::from(field[4]) >> 7),
+    )
+}
+
 /// The value next to `near` that is equal to `raw` modulo 2³³.
-fn unwrap_near(raw: i64, near: i64) -> i64 {
+pub(super) fn unwrap_near(raw: i64, near: i64) -> i64 {
     let difference = (raw - near).rem_euclid(WRAP_TICKS);
     near + if difference > WRAP_TICKS / 2 { difference - WRAP_TICKS } else { difference }
 }
@@ -208,8 +224,8 @@ impl Reader<'_> {
             if len > 0 {
                 jump = packet[5] & 0x80 != 0;
                 random_access = packet[5] & 0x40 != 0;
-                if packet[5] & 0x10 != 0 && len >= 7 {
-                    self.pcr(pid, &packet[6..12]);
+                if let Some(raw) = pcr_of(packet) {
+                    self.pcr(pid, raw);
                 }
             }
         }
@@ -226,15 +242,10 @@ impl Reader<'_> {
         }
     }
 
-    fn pcr(&mut self, pid: u16, field: &[u8]) {
+    fn pcr(&mut self, pid: u16, raw: i64) {
         if self.pcr_pid.is_some_and(|wanted| wanted != pid) {
             return;
         }
-        let raw = (i64::from(field[0]) << 25)
-            | (i64::from(field[1]) << 17)
-            | (i64::from(field[2]) << 9)
-            | (i64::from(field[3]) << 1)
-            | (i64::from(field[4]) >> 7);
         let ticks = unwrap_near(raw, self.clock.unwrap_or(raw));
         self.clock = Some(ticks);
         self.out.pcrs.push(Pcr { packet: self.out.packets, ticks });

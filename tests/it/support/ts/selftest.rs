@@ -166,3 +166,20 @@ fn the_comparison_sees_loss_order_and_shift() {
     assert!((late.av_shift_ms() - 80.0).abs() < 1.0, "{late}");
     assert!(std::panic::catch_unwind(|| late.assert_in_sync("80 ms late", 40.0)).is_err());
 }
+
+#[test]
+fn a_clock_that_is_followed_shows_what_the_whole_capture_shows_and_no_pause() {
+    let packets = packets(sample::H264_AAC);
+    let (head, tail) = packets.split_at(packets.len() / 2);
+    let seconds = |packets: &[Vec<u8>]| Capture::parse(&packets.concat()).seconds();
+    let mut clock = Clock::default();
+    // Cut anywhere.
+    head.concat().chunks(1000).for_each(|bytes| clock.take(bytes));
+    assert_eq!((clock.seconds(), clock.played()), (seconds(head), seconds(head)));
+    // Two seconds are missing.
+    let missing = packets.len() / 5;
+    clock.take(&tail[missing..].concat());
+    assert_eq!(clock.seconds(), seconds(&packets));
+    let (before, after) = (seconds(head), seconds(&tail[missing..]));
+    assert!((clock.played() - before - after).abs() < 0.001, "{} of {before} and {after}", clock.played());
+}

@@ -131,6 +131,30 @@ pub struct Verdict {
     pub audio: Option<TrackFigures>,
 }
 
+/// Where pictures go on behind a hole.
+#[derive(Debug, Clone, Copy)]
+pub struct Resumed<'a> {
+    /// The first one.
+    pub picture: &'a Unit,
+    /// The hole before it; 0 before the very first picture.
+    pub hole_ms: f64,
+}
+
+impl TrackFigures {
+    /// The first picture at or behind a packet that has a longer hole before it, or nothing.
+    pub fn resumed(&self, from_packet: usize, hole_min_ms: f64) -> Option<Resumed<'_>> {
+        let mut shown_before = None;
+        for picture in &self.units {
+            let hole_ms = shown_before.map_or(0.0, |last| ms(picture.pts - last));
+            if picture.packet >= from_packet && (shown_before.is_none() || hole_ms > hole_min_ms) {
+                return Some(Resumed { picture, hole_ms });
+            }
+            shown_before = shown_before.max(Some(picture.pts));
+        }
+        None
+    }
+}
+
 impl Verdict {
     /// Judges a capture.
     pub fn of(capture: &Capture) -> Self {
