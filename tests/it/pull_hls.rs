@@ -1,14 +1,25 @@
 //! HLS: both kinds of segments, sound in a playlist of its own, another encoder behind a discontinuity.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::check::assert_restreamed;
 use crate::support::receiver::{Decoder, Receiver};
+use crate::support::relay::Relay;
 use crate::support::sample::{self, Sample};
 use crate::support::service::{Options, Service};
 use crate::support::source::{Files, offer, pull, wait_receiving};
+use crate::support::ts::{Verdict, compare};
+use crate::support::wait::{LATER, wait_for};
 
 const STREAM: &str = "live/pulled";
+
+const DISCONTINUITY: &str = "#EXT-X-DISCONTINUITY\n";
+
+/// Media is sent without a longer pause while one encoder follows another: what waits in the playlist, three segments of
+/// a second, outlasts the start of the second one's program.
+const PAUSE_MAX: Duration = Duration::from_secs(3);
 
 fn endpoint(receiver: &Receiver) -> Value {
     json!({ "endPointList": [{ "endpointUrl": receiver.url() }] })
@@ -61,17 +72,33 @@ fn another_encoder_behind_a_discontinuity_goes_on_for_the_receiver() {
     let files = Files::start();
     let at = files.path().display();
     let output = format!("-f hls -hls_time 1 -hls_list_size 10 -hls_flags append_list+discont_start {at}/x.m3u8");
-    let first = offer(&Sample::of(sample::H264_AAC), &output);
+    // Both before: one that is encoded only then keeps the playlist waiting.
+    let (before, behind) = (Sample::of(sample::H264_AAC), Sample::of(sample::OTHER_H264_AAC));
+    let first = offer(&before, &output);
     let receiver = Receiver::listen();
-    pull(&service, STREAM, &files.url("x.m3u8"), endpoint(&receiver));
+    let relay = Relay::to(receiver.port);
+    pull(&service, STREAM, &files.url("x.m3u8"), json!({ "endPointList": [{ "endpointUrl": relay.url() }] }));
     receiver.wait_seconds(3.0);
+    relay.take_longest_pause();
     drop(first);
-    let _second = offer(&Sample::of(sample::OTHER_H264_AAC), &output);
+    let list = || std::fs::read_to_string(files.path().join("x.m3u8")).unwrap();
+    // Ten segments stay in the playlist, and the tag stands before the newest.
+    let tags = list().matches(DISCONTINUITY).count();
+    let _second = offer(&behind, &output);
+    wait_for(LATER, "a segment of the other encoder is there, behind a discontinuity", || {
+        let list = list();
+        let (_, behind) = list.rsplit_once(DISCONTINUITY).unwrap_or_default();
+        let there = list.matches(DISCONTINUITY).count() > tags && behind.contains(".ts");
+        if there { Ok(()) } else { Err(list) }
+    });
     receiver.wait_more(10.0);
-    let list = std::fs::read_to_string(files.path().join("x.m3u8")).unwrap();
-    assert!(list.contains("#EXT-X-DISCONTINUITY"), "{list}");
     wait_receiving(&service, STREAM);
     assert_eq!(receiver.connections(), 1, "the endpoint stayed connected");
-    let verdict = receiver.verdict();
+    let pause = relay.take_longest_pause();
+    assert!(pause < PAUSE_MAX, "nothing was sent for {pause:?}");
+    let capture = receiver.capture();
+    let verdict = Verdict::of(&capture);
     assert_eq!((verdict.continuity_errors, verdict.pcr_backward), (0, 0), "{:?}", verdict.faults);
+    let came = compare(&behind.capture(), &capture);
+    assert!(came.video.matched > 50 && came.audio.matched > 50, "of the other encoder: {came}");
 }
