@@ -180,6 +180,11 @@ fn a_stream_that_pauses_stalls_nobody() {
     assert_eq!(states(&endpoint), ["connecting", "broadcasting", "starved", "finished"]);
 }
 
+/// Or behind it: on a busy machine that may be when it is looked at.
+fn is_at_its_fourth(endpoint: &Value) -> bool {
+    endpoint["attempt"].as_u64() >= Some(4)
+}
+
 #[test]
 fn a_refusal_keeps_its_code_and_the_peer_is_asked_once_for_it() {
     let scene = Scene::start();
@@ -192,11 +197,12 @@ fn a_refusal_keeps_its_code_and_the_peer_is_asked_once_for_it() {
         assert_eq!(failure["cause"], "rejected_by_peer");
         assert_eq!((&failure["rejectCode"], &failure["rejectName"]), (&json!(code), &name));
         assert!(failure["text"].as_str().unwrap_or_default().contains(&code.to_string()), "{failure}");
-        let endpoint = scene.wait(&id, "at its fourth attempt", |endpoint| endpoint["attempt"] == 4);
+        let endpoint = scene.wait(&id, "at its fourth attempt", is_at_its_fourth);
         assert_eq!(endpoint["failure"]["rejectCode"], code, "{endpoint}");
-        // One call for each attempt, of which the fourth may be on its way, and one that asked.
-        let calls = peer.calls();
-        assert!((3..=5).contains(&calls), "called {calls} times in four attempts");
+        // One call for each attempt, of which the last may be on its way, and one that asked.
+        let calls = peer.calls() as u64;
+        let attempt = scene.wait(&id, "there", |_| true)["attempt"].as_u64().expect("a number");
+        assert!((3..=attempt + 1).contains(&calls), "called {calls} times in {attempt} attempts");
     }
 }
 
@@ -207,10 +213,10 @@ fn a_refusal_is_read_even_while_there_is_nothing_to_send() {
     let scene = Scene::of(Service::start(), Sample::of(sparse));
     let peer = Peer::refusing(1403);
     let id = scene.add(&json!({ "url": peer.url(), "retry": { "minMs": 100, "maxMs": 100 } }));
-    let endpoint = scene.wait(&id, "at its fourth attempt", |endpoint| endpoint["attempt"] == 4);
+    let endpoint = scene.wait(&id, "at its fourth attempt", is_at_its_fourth);
     let history = endpoint["history"].as_array().expect("a history");
     let causes: Vec<_> = history.iter().filter_map(|step| step["cause"].as_str()).collect();
-    assert_eq!(causes, ["rejected_by_peer"; 3], "{endpoint}");
+    assert_eq!(causes[..3], ["rejected_by_peer"; 3], "{endpoint}");
     assert_eq!(endpoint["failure"]["rejectCode"], 1403);
 }
 

@@ -47,7 +47,7 @@ pub const PROMISES: &[Promise] = &[
         shows: "stalled",
         cause: "",
         noticed_ms_max: 4500,
-        recovered_ms_max: 5000,
+        recovered_ms_max: 7000,
         remedy: "nothing: the connection stays; what was too late is lost",
     },
     Promise {

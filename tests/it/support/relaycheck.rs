@@ -1,5 +1,5 @@
 //! The relay does to packets what it says, no more. Counted and ordered by what arrives; times are judged only on the
-//! side that a busy machine can't spoil (never too early, never too fast), and by their median.
+//! side that a busy machine can't spoil: never too early, never too fast.
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -88,7 +88,7 @@ fn doubled_packets_come_twice_and_those_held_back_are_overtaken() {
 }
 
 #[test]
-fn packets_are_never_early_hardly_late_and_jitter_keeps_their_order() {
+fn packets_are_never_early_jitter_holds_them_longer_and_keeps_their_order() {
     let delay = Duration::from_millis(40);
     for jitter in [Duration::ZERO, Duration::from_millis(20)] {
         let (there, _relay, here) = line(Way { delay, jitter, ..Way::default() });
@@ -110,8 +110,8 @@ fn packets_are_never_early_hardly_late_and_jitter_keeps_their_order() {
         }
         took.sort_unstable();
         assert!(took[0] >= delay, "too early: {took:?}");
-        let median_max = delay + jitter + Duration::from_millis(5);
-        assert!(took[took.len() / 2] < median_max, "half of them are late: {took:?}");
+        // Half of it on average; the seed makes it the same each time.
+        assert!(took[took.len() / 2] >= delay + jitter / 4, "most of them were held for less: {took:?}");
     }
 }
 
