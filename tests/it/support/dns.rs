@@ -6,13 +6,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, UdpSocket};
-use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tempfile::TempDir;
+
+use super::process::has_root_for;
 
 /// How soon the server's thread sees that it shall end.
 const QUIT_MAX: Duration = Duration::from_millis(100);
@@ -45,11 +46,9 @@ pub struct Dns {
 }
 
 impl Dns {
-    /// Knows no name yet. `None`, said aloud, without root.
+    /// Knows no name yet. See [`has_root_for`] for `None`.
     pub fn start() -> Option<Self> {
-        // The owner of its own entry is the process's effective user, proc(5).
-        if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
-            eprintln!("SKIPPED: a name server needs root; run this test as root, as CI does");
+        if !has_root_for("a name server") {
             return None;
         }
         // Runs side by side have different process ids.

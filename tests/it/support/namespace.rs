@@ -5,15 +5,23 @@
 
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
-use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use super::process::has_root_for;
+
+/// How many a process can have, and how many there are: 10.200.0.0/13 in pieces of four addresses.
+/// `scripts/faults` knows the names too.
+const NUMBERS: u32 = 16;
+const NUMBERS_OF_ALL: u32 = 1 << 17;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// A namespace with one device; its peer is in ours.
 #[derive(Debug)]
 pub struct Namespace {
+    number: u32,
     name: String,
     /// Our end of the pair.
     device: String,
@@ -27,20 +35,30 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Makes one; `None`, said aloud, where that is not allowed. As root it must work, or the tests have lost it.
+    /// Makes one. As root it must work, or the tests have lost it; see [`has_root_for`] for `None`.
     pub fn make() -> Option<Self> {
-        // The owner of its own entry is the process's effective user, proc(5).
-        if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
-            eprintln!("SKIPPED: network namespaces need root; run this test as root, as CI does");
+        if !has_root_for("a network namespace") {
             return None;
         }
-        // Runs side by side have different process ids; 10.200.0.0/13 in pieces of four addresses.
-        let number = (std::process::id() << 4 | NEXT.fetch_add(1, Ordering::Relaxed) & 0xf) % (1 << 17);
+        // Runs side by side have different process ids, but one that was killed leaves what it had.
+        let next = || std::process::id() * NUMBERS + NEXT.fetch_add(1, Ordering::Relaxed) % NUMBERS;
+        let made = (0..NUMBERS).find_map(|_| Self::numbered(next() % NUMBERS_OF_ALL));
+        Some(made.expect("of sixteen names, all are taken: `ip netns list`"))
+    }
+
+    /// Makes the one of this number, unless there is one: that is another's, and stays.
+    fn numbered(number: u32) -> Option<Self> {
         let base = u32::from(Ipv4Addr::new(10, 200, 0, 0)) + number * 4;
         let (outside, inside) = (Ipv4Addr::from(base + 1), Ipv4Addr::from(base + 2));
         let name = format!("srtr-{number:x}");
         let (device, there) = (format!("so{number:x}"), format!("si{number:x}"));
+        if Path::new("/run/netns").join(&name).exists() {
+            return None;
+        }
+        run(&format!("ip netns add {name}"));
+        // From here on it is ours, and goes on drop.
         let this = Self {
+            number,
             name: name.clone(),
             device: device.clone(),
             there: there.clone(),
@@ -48,7 +66,6 @@ impl Namespace {
             refuses: AtomicBool::new(false),
             outside,
         };
-        run(&format!("ip netns add {name}"));
         run(&format!("ip link add {device} type veth peer name {there} netns {name}"));
         run(&format!("ip addr add {outside}/30 dev {device}"));
         run(&format!("ip link set {device} up"));
@@ -192,4 +209,14 @@ fn run(line: &str) {
     let output = Command::new(words.next().expect("a program")).args(words).output();
     let output = output.unwrap_or_else(|error| panic!("{line}: {error}; Debian's packages iproute2 and nftables"));
     assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn one_that_is_there_already_is_left_alone() {
+    let Some(first) = Namespace::make() else { return };
+    let stands = || first.command("true").status().is_ok_and(|status| status.success());
+    assert!(Namespace::numbered(first.number).is_none());
+    assert!(stands(), "it went with the second one");
+    drop(Namespace::make());
+    assert!(stands(), "it went with the next one");
 }

@@ -6,19 +6,24 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{TcpListener, UdpSocket};
+use std::os::unix::fs::MetadataExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::wait::wait_for;
+use super::wait::{SOON, wait_for, wait_until};
 
 /// Ports handed out: below Linux's range for ephemeral ports, where some other socket would take them
 /// between our look and their use.
 const PORTS: std::ops::Range<u32> = 12_000..32_000;
+
+/// Leaves out what needs root, said aloud, where it is set; otherwise such a test fails without it.
+const WITHOUT_ROOT: &str = "TESTS_WITHOUT_ROOT";
 
 static NEXT_PORT: AtomicU32 = AtomicU32::new(0);
 
@@ -37,13 +42,29 @@ pub fn free_port() -> u16 {
     panic!("no free port");
 }
 
+/// Whether we are root, which `what` needs. Panics where we are not, unless [`WITHOUT_ROOT`] says that it is known.
+pub fn has_root_for(what: &str) -> bool {
+    // The owner of its own entry is the process's effective user, proc(5).
+    let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    let known = std::env::var_os(WITHOUT_ROOT).is_some();
+    assert!(root || known, "{what} needs root, as CI has it; {WITHOUT_ROOT}=1 leaves such tests out");
+    if !root {
+        eprintln!("SKIPPED: {what} needs root");
+    }
+    root
+}
+
 /// A program of somebody else's that runs beside the service.
 #[derive(Debug)]
 pub struct Tool {
     name: String,
     child: Child,
     said: Arc<Mutex<String>>,
+    collector: Collector,
 }
+
+/// Reads what a process says, until it and all that it has started have ended.
+pub type Collector = JoinHandle<()>;
 
 impl Tool {
     /// Starts a program. Its stderr is kept; `stdin` and `stdout` are the caller's choice.
@@ -61,8 +82,8 @@ impl Tool {
             .spawn()
             .unwrap_or_else(|error| panic!("{program} does not start ({error}); it is needed for the tests"));
         let said = Arc::new(Mutex::new(String::new()));
-        collect(child.stderr.take().expect("stderr is piped"), &said);
-        Self { name: program.to_owned(), child, said }
+        let collector = collect(child.stderr.take().expect("stderr is piped"), &said);
+        Self { name: program.to_owned(), child, said, collector }
     }
 
     /// Its process id.
@@ -70,7 +91,7 @@ impl Tool {
         Pid::from_raw(i32::try_from(self.child.id()).expect("a pid fits"))
     }
 
-    /// What it wrote to stderr so far.
+    /// What it wrote to stderr so far; all of it after [`Self::wait_exit`].
     pub fn said(&self) -> String {
         self.said.lock().unwrap().clone()
     }
@@ -100,12 +121,14 @@ impl Tool {
     pub fn wait_exit(&mut self, bound: Duration) -> ExitStatus {
         let what = format!("{} ends", self.name);
         let said = Arc::clone(&self.said);
-        wait_for(bound, &what, || {
+        let status = wait_for(bound, &what, || {
             self.child
                 .try_wait()
                 .expect("our own child")
                 .ok_or_else(|| format!("it runs; it said: {}", said.lock().unwrap()))
-        })
+        });
+        wait_until(SOON, "all that it said has been read", || self.collector.is_finished());
+        status
     }
 
     /// Kills it at once and reaps it.
@@ -129,7 +152,7 @@ impl Drop for Tool {
 }
 
 /// Reads lines into a shared text until the writer is gone.
-pub fn collect(from: impl Read + Send + 'static, into: &Arc<Mutex<String>>) {
+pub fn collect(from: impl Read + Send + 'static, into: &Arc<Mutex<String>>) -> Collector {
     let into = Arc::clone(into);
     std::thread::spawn(move || {
         let mut reader = BufReader::new(from);
@@ -138,5 +161,5 @@ pub fn collect(from: impl Read + Send + 'static, into: &Arc<Mutex<String>>) {
             into.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
             line.clear();
         }
-    });
+    })
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -15,8 +16,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::http::Api;
-use super::process::collect;
-use super::wait::{SOON, wait_for};
+use super::process::{Collector, collect};
+use super::wait::{SOON, wait_for, wait_until};
 
 /// The service promises to stop within this time of a SIGTERM.
 const STOP_MAX: Duration = Duration::from_secs(5);
@@ -90,6 +91,8 @@ pub struct Service {
     dir: TempDir,
     child: Option<std::process::Child>,
     log: Arc<Mutex<String>>,
+    /// What fills the log.
+    collectors: Vec<Collector>,
 }
 
 impl Service {
@@ -102,7 +105,8 @@ impl Service {
     pub fn start_with(options: Options) -> Self {
         let ports = Ports { http: 0, https: 0, rtmp: 0, rtsp: 0, rtsps: 0, srt: 0 };
         let api = Api::new(0, &options.secrets);
-        let mut service = Self { ports, api, options, dir: TempDir::new().unwrap(), child: None, log: Arc::default() };
+        let (dir, log) = (TempDir::new().unwrap(), Arc::default());
+        let mut service = Self { ports, api, options, dir, child: None, log, collectors: Vec::new() };
         service.launch(ports);
         service
     }
@@ -139,8 +143,10 @@ impl Service {
             .stderr(Stdio::piped());
         let from = self.log().len();
         let mut child = command.spawn().expect("cargo has built the service");
-        collect(child.stdout.take().expect("stdout is piped"), &self.log);
-        collect(child.stderr.take().expect("stderr is piped"), &self.log);
+        self.collectors = vec![
+            collect(child.stdout.take().expect("stdout is piped"), &self.log),
+            collect(child.stderr.take().expect("stderr is piped"), &self.log),
+        ];
         self.child = Some(child);
         self.ports.http = wait_for(SOON, "the log names the HTTP address", || {
             self.assert_runs();
@@ -174,7 +180,7 @@ impl Service {
         self.dir.path().join("t.db")
     }
 
-    /// Everything logged so far, over all runs.
+    /// Everything logged so far, over all runs; all of a run once it was stopped or killed.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
@@ -216,7 +222,14 @@ impl Service {
             }
             std::thread::sleep(Duration::from_millis(10));
         };
+        self.wait_log();
         assert!(status.success(), "stopped by SIGTERM it ended with {status}\n{}", self.tail());
+    }
+
+    /// Waits until all that it said before its end has been read.
+    #[track_caller]
+    fn wait_log(&self) {
+        wait_until(SOON, "the log ends with the service", || self.collectors.iter().all(JoinHandle::is_finished));
     }
 
     /// Kills it as a power cut would.
@@ -224,6 +237,7 @@ impl Service {
         let mut child = self.child.take().expect("the service runs");
         child.kill().expect("it runs");
         child.wait().expect("our own child");
+        self.wait_log();
     }
 
     /// Lets none of its threads run for so long, as on a machine that is busy.
@@ -325,11 +339,12 @@ impl Drop for Service {
             let _ = child.kill();
             let _ = child.wait();
         }
-        let log = self.log();
         if std::thread::panicking() {
             eprintln!("--- the service logged last:\n{}", self.tail());
             return;
         }
+        self.wait_log();
+        let log = self.log();
         for secret in &self.options.secrets {
             assert!(!log.contains(secret.as_str()), "the log holds a secret");
         }
