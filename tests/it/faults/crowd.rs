@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::process::free_port;
 use crate::support::receiver::{Receiver, SlowReceiver};
-use crate::support::relay::{Relay, Way};
+use crate::support::relay::{Relay, To, Way};
 use crate::support::service::Options;
 use crate::support::wait::LATER;
 
@@ -103,6 +103,46 @@ impl Crowd {
     }
 }
 
+/// What shows that a kind is in trouble: a state and a cause that it had. Those that change may meet it in one of three.
+const SIGNS: [(&str, &str); 9] = [
+    ("freezing", "stalled stalled"),
+    ("cut", "stalled stalled"),
+    ("mortal", "stalled stalled"),
+    ("nobody", "waiting unreachable"),
+    ("wrong passphrase", "waiting bad_passphrase"),
+    ("no passphrase", "waiting unencrypted_peer"),
+    ("slow", "stalled stalled"),
+    ("unknown name", "waiting dns"),
+    ("refused", "waiting rejected_by_peer"),
+];
+const CHANGING: [&str; 3] = ["freezing", "cut", "mortal"];
+
+impl Crowd {
+    /// The steps of each, in words.
+    fn steps(&self) -> Vec<(&'static str, Vec<String>)> {
+        let words = |endpoint: &Watched| {
+            endpoint.steps().into_iter().map(|step| format!("{} {}", step.state, step.cause)).collect()
+        };
+        self.endpoints.iter().map(|(kind, endpoint)| (*kind, words(endpoint))).collect()
+    }
+
+    /// Panics unless all that shall be in trouble are.
+    #[track_caller]
+    fn assert_in_trouble(&self, steps: &[(&'static str, Vec<String>)]) {
+        for (kind, sign) in SIGNS {
+            let all: Vec<&Vec<String>> = steps.iter().filter(|(of, _)| *of == kind).map(|(_, steps)| steps).collect();
+            let shown = all.iter().filter(|steps| steps.iter().any(|step| step == sign)).count();
+            let wanted = if CHANGING.contains(&kind) { 1 } else { all.len() };
+            assert!(shown >= wanted && shown > 0, "{kind} is to show {sign:?}: {all:?}");
+        }
+        // A bad way and a narrow one are carried over; that they are bad shows on the way.
+        for relay in &self.relays {
+            let counts = relay.counts(To::Receiver);
+            assert!(counts.lost > 0, "nothing was lost on a bad way: {counts:?}");
+        }
+    }
+}
+
 /// Alone before, seconds of media.
 const ALONE_S: f64 = 8.0;
 
@@ -122,21 +162,18 @@ fn run(name: &str, rounds: usize) {
         stage.run_on(ROUND_S);
         crowd.stir(round);
     }
-    let seen: Vec<Value> = crowd
-        .endpoints
-        .iter()
-        .map(|(kind, endpoint)| {
-            let steps: Vec<String> =
-                endpoint.steps().into_iter().map(|step| format!("{} {}", step.state, step.cause)).collect();
-            json!({ "kind": kind, "steps": steps })
-        })
-        .collect();
     let pause = timed.relay().take_longest_pause();
+    let steps = crowd.steps();
+    crowd.assert_in_trouble(&steps);
+    let seen: Vec<Value> = steps.iter().map(|(kind, steps)| json!({ "kind": kind, "steps": steps })).collect();
     assert_eq!(endpoint.steps().last().map(|step| step.state.clone()), Some("broadcasting".to_owned()));
     assert_eq!(timed.receiver.capture().continuity_errors, 0);
-    let seconds = stage.judge(name);
+    let healthy = stage.judge(name);
     let pauses_ms = [pause_alone, pause].map(|pause| pause.as_millis());
-    report::write(name, &json!({ "healthy_s": seconds, "pauses_ms": pauses_ms, "endpoints": seen }));
+    report::write(
+        name,
+        &json!({ "healthy_s": healthy.seconds, "healthy_pause_ms": healthy.pause_ms(), "pauses_ms": pauses_ms, "endpoints": seen }),
+    );
 }
 
 #[test]

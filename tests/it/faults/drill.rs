@@ -72,12 +72,13 @@ impl Drill<'_> {
         }
         let recovered: Vec<f64> = all.iter().zip(&ended).map(|(one, ended)| one.recover(promise, *ended)).collect();
         stage.run_on(1.0);
-        let seconds = stage.judge(self.name);
+        let healthy = stage.judge(self.name);
         let noticed: Vec<f64> = all.iter().filter_map(|one| Some(one.noticed.as_ref()?.at - one.began)).collect();
         let failed: Vec<f64> = all.iter().filter_map(|one| Some(one.failed.as_ref()?.at - one.began)).collect();
         report::write(
             self.name,
-            &json!({ "noticed_ms": noticed, "failed_ms": failed, "recovered_ms": recovered, "healthy_s": seconds }),
+            &json!({ "noticed_ms": noticed, "failed_ms": failed, "recovered_ms": recovered,
+                "healthy_s": healthy.seconds, "healthy_pause_ms": healthy.pause_ms() }),
         );
         hold(promise, "noticed", &noticed, promise.noticed_ms_max);
         hold(promise, "recovered", &recovered, promise.recovered_ms_max);
@@ -114,6 +115,14 @@ impl Sufferer {
                 .endpoint
                 .wait_step(self.began, PATIENCE, &format!("{name} is a failure"), |step| step.state == "waiting");
             assert_eq!(failed.cause, promise.cause, "{name}: {}", self.endpoint.all());
+            if let Some((code, called)) = promise.reject {
+                let failure = self.endpoint.all()["failure"].clone();
+                assert_eq!(
+                    (&failure["rejectCode"], &failure["rejectName"]),
+                    (&code.into(), &called.into()),
+                    "{failure}"
+                );
+            }
             self.failed = Some(failed);
         }
         self.noticed = Some(noticed);
@@ -127,14 +136,22 @@ impl Sufferer {
         let step = self.endpoint.wait_step(ended, PATIENCE, &what, |step| step.state == "broadcasting");
         // Where the far end is a server, its acknowledgements must do.
         if self.far.receiver.runs() {
-            let before = self.far.receiver.bytes().len();
+            let before = self.far.receiver.received();
             wait_for(LATER, &format!("media arrives after {name}"), || {
-                let more = self.far.receiver.bytes().len();
+                let more = self.far.receiver.received();
                 if more > before { Ok(()) } else { Err(format!("{more} bytes")) }
             });
         }
         let all = self.endpoint.all();
         assert_eq!(all["state"], "broadcasting", "{name}: {all}");
+        if promise.cause.is_empty() {
+            // No failure: the connection from before has stood all the time.
+            let steps = self.endpoint.steps().into_iter().filter(|step| step.at >= self.began);
+            let others: Vec<Step> =
+                steps.filter(|step| !["stalled", "broadcasting"].contains(&step.state.as_str())).collect();
+            assert!(others.is_empty(), "{name}: {others:?}");
+            assert_eq!(self.far.receiver.connections(), 1, "{name}: it was connected anew");
+        }
         step.at - ended
     }
 }

@@ -65,10 +65,11 @@ fn run(name: &str, restarts: usize) {
         assert_eq!(all["statistics"]["reconnects"], restarts, "{all}");
     }
     stage.run_on(1.0);
-    let seconds = stage.judge(promise.name);
+    let healthy = stage.judge(promise.name);
     report::write(
         name,
-        &json!({ "noticed_ms": noticed, "failed_ms": noticed, "recovered_ms": recovered, "healthy_s": seconds }),
+        &json!({ "noticed_ms": noticed, "failed_ms": noticed, "recovered_ms": recovered,
+            "healthy_s": healthy.seconds, "healthy_pause_ms": healthy.pause_ms() }),
     );
     hold(promise, "noticed", &noticed, promise.noticed_ms_max);
     hold(promise, "recovered", &recovered, promise.recovered_ms_max);

@@ -2,6 +2,7 @@
 //! that can be broken.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::support::check::assert_restreamed;
 use crate::support::namespace::Namespace;
@@ -17,6 +18,9 @@ use super::steps::Watched;
 /// The stream whose endpoints suffer.
 pub const STREAM: &str = "live/test";
 
+/// Longest time in which no media is sent to the healthy one. A machine that is busy with other tests makes some of it.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
 /// Long enough for the longest drill.
 const LONG: Programme = Programme { seconds: 400, seed: 9, ..sample::H264_AAC };
 
@@ -29,7 +33,25 @@ pub struct Stage {
     // Before the receiver: what is dropped first ends first.
     _publisher: Publisher,
     healthy: Receiver,
+    /// In front of the healthy one, and leaves its packets alone: it sees when they are sent.
+    timed: Relay,
     healthy_endpoint: Watched,
+}
+
+/// What the healthy one had.
+#[derive(Debug, Clone, Copy)]
+pub struct Healthy {
+    /// Seconds of media.
+    pub seconds: f64,
+    /// The longest time in which no media was sent to it.
+    pub pause: Duration,
+}
+
+impl Healthy {
+    /// For a report.
+    pub fn pause_ms(&self) -> u128 {
+        self.pause.as_millis()
+    }
 }
 
 impl Stage {
@@ -46,10 +68,12 @@ impl Stage {
         let publisher = Publisher::rtmp(&service, STREAM, &sample);
         service.api.wait_live(STREAM);
         let healthy = Receiver::listen();
-        let id = service.api.add_endpoint(STREAM, &healthy.url());
+        let timed = Relay::to(healthy.port);
+        let id = service.api.add_endpoint(STREAM, &timed.url());
         let healthy_endpoint = Watched::new(&service.api, STREAM, id);
         healthy.wait_seconds(1.0);
-        Self { service, sample, _publisher: publisher, healthy, healthy_endpoint }
+        timed.take_longest_pause();
+        Self { service, sample, _publisher: publisher, healthy, timed, healthy_endpoint }
     }
 
     /// Adds an endpoint to it.
@@ -58,16 +82,19 @@ impl Stage {
         Watched::new(&self.service.api, STREAM, self.service.api.add_endpoint(STREAM, url))
     }
 
-    /// The judgement: nothing of all that reached the healthy one. Gives how many seconds it had.
+    /// The judgement: nothing of all that reached the healthy one.
     #[track_caller]
-    pub fn judge(&self, what: &str) -> f64 {
+    pub fn judge(&self, what: &str) -> Healthy {
+        // Before all else takes its time.
+        let pause = self.timed.take_longest_pause();
         let seconds = self.healthy.seconds();
         assert_restreamed(&format!("the healthy one beside {what}"), &self.sample, &self.healthy, seconds);
         assert_eq!(self.healthy.connections(), 1, "the healthy one was connected anew beside {what}");
         let states: Vec<String> = self.healthy_endpoint.steps().into_iter().map(|step| step.state).collect();
         let last = states.iter().rposition(|state| state == "connecting").map_or(0, |at| at + 1);
         assert_eq!(states[last..], ["broadcasting"], "the healthy one's states beside {what}: {states:?}");
-        seconds
+        assert!(pause <= PAUSE_MAX, "nothing was sent to the healthy one for {pause:?} beside {what}");
+        Healthy { seconds, pause }
     }
 
     /// Waits until it has so many more seconds.
