@@ -6,7 +6,7 @@ use crate::support::publisher::Publisher;
 use crate::support::receiver::{Receiver, SlowReceiver};
 use crate::support::sample::{self, Sample};
 use crate::support::service::Service;
-use crate::support::wait::{LATER, wait_until};
+use crate::support::wait::{LATER, wait_for, wait_until};
 
 /// A tenth of what the programme needs.
 const SLOW_BYTES_PER_S: usize = 5_000;
@@ -66,4 +66,19 @@ fn a_short_freeze_is_survived_without_a_new_connection() {
     service.api.wait_endpoint(stream, &id, "broadcasting");
     let seconds = healthy.seconds();
     assert_restreamed("healthy beside a short freeze", &sample, &healthy, seconds);
+}
+
+#[test]
+fn what_is_dropped_for_a_slow_receiver_is_counted_by_gops() {
+    let service = Service::start();
+    let _publisher = Publisher::rtmp(&service, "live/test", &Sample::of(sample::H264_AAC));
+    let slow = SlowReceiver::listen(SLOW_BYTES_PER_S);
+    let id = service.api.add_endpoint("live/test", &slow.url());
+    let statistics = wait_for(LATER, "a GOP is dropped for it", || {
+        let endpoint = service.api.control("live/test", &id);
+        let dropped = endpoint["statistics"]["droppedGops"].as_u64() >= Some(1);
+        if dropped { Ok(endpoint["statistics"].clone()) } else { Err(endpoint.to_string()) }
+    });
+    let number = |name: &str| statistics[name].as_u64().unwrap_or_else(|| panic!("no {name}: {statistics}"));
+    assert!(number("droppedUnits") >= number("droppedGops") && number("passedUnits") > 0, "{statistics}");
 }

@@ -371,3 +371,33 @@ fn sound_alone_reaches_a_caller_at_once() {
     assert!(Verdict::of(&capture).continuity_errors == 0);
     assert_content("sound alone", &sample, &capture, 3.0);
 }
+
+#[test]
+fn an_endpoint_whose_callers_are_all_frozen_is_stalled_until_one_thaws() {
+    let settings = vec![("ENDPOINT__DELIVERY_WINDOW_MS", "1000".to_owned())];
+    let world = World::with("", Options { settings, ..Options::default() });
+    let callers = [world.caller(""), world.caller("")];
+    for caller in &callers {
+        caller.wait_seconds(2.0);
+    }
+    callers[0].freeze();
+    callers[1].wait_more(3.0);
+    assert_eq!(world.endpoint()["state"], "broadcasting", "one of them gets all of it");
+    callers[1].freeze();
+    let wait_state = |state: &str| {
+        wait_for(SOON, &format!("the endpoint is {state}"), || {
+            let endpoint = world.endpoint();
+            if endpoint["state"] == state { Ok(()) } else { Err(endpoint.to_string()) }
+        });
+    };
+    wait_state("stalled");
+    callers[1].thaw();
+    wait_state("broadcasting");
+    // What was too late for it may be told as another stall, of a window.
+    callers[1].wait_more(3.0);
+    wait_state("broadcasting");
+    let history = world.endpoint()["history"].clone();
+    let states: Vec<_> = history.as_array().into_iter().flatten().filter_map(|step| step["state"].as_str()).collect();
+    assert_eq!(states[..5], ["connecting", "listening", "broadcasting", "stalled", "broadcasting"], "{history}");
+    assert_eq!(world.joined(), 2, "the thawed one was never gone: {history}");
+}

@@ -53,6 +53,7 @@ mod statistics;
 mod stop;
 mod support;
 mod time_lines;
+mod webhooks;
 mod webrtc_codecs;
 mod webrtc_loss;
 mod webrtc_page;

@@ -3,6 +3,7 @@
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use crate::support::http::path;
 use crate::support::process::free_port;
 use crate::support::receiver::Receiver;
 use crate::support::service::{Options, Service};
@@ -28,6 +29,9 @@ fn a_camera_with_any_password_is_pulled_and_the_password_never_shown() {
         receiver.wait_seconds(4.0);
         let all = service.api.broadcast(STREAM).unwrap();
         assert_eq!(all["streamUrl"], json!(server.url("***@")), "{all}");
+        let (status, _, graph) = service.api.text(&path(STREAM, "/pipeline.dot?of=pull"));
+        assert!(status == 200 && graph.contains("GstRTSPSrc"), "{status} {graph}");
+        assert!(secrets.iter().all(|secret| !graph.contains(secret)), "a password is shown: {graph}");
         receiver.verdict().assert_healthy(kind, &Expected::new(Some(Codec::H264), Some(Codec::Aac), 4.0));
     }
 }
