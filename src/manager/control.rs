@@ -176,7 +176,7 @@ impl Task {
                 return Err(ManagerError::TooManyEndpoints(ENDPOINTS_PER_STREAM_MAX));
             }
             let id = id.unwrap_or_else(|| directory.unused_endpoint_id());
-            (entry.record.clone(), wish.into_record(id, 1))
+            (entry.record.clone(), wish.into_record(id, self.revisions.first()))
         };
         self.refuse_loop(key, &endpoint.url)?;
         self.store.add_endpoint(&record, &endpoint).await?;
@@ -234,7 +234,7 @@ impl Task {
                 if before.url != wish.url {
                     self.refuse_loop(key, &wish.url)?;
                 }
-                let endpoint = wish.into_record(id, revision.saturating_add(1));
+                let endpoint = wish.into_record(id, self.revisions.next(revision));
                 self.store.update_endpoint(key, &endpoint).await?;
                 *before = endpoint.clone();
                 self.show(record, None);
@@ -242,7 +242,7 @@ impl Task {
             }
             (None, Seen::Unreadable) => {
                 self.refuse_loop(key, &wish.url)?;
-                let endpoint = wish.into_record(id, 1);
+                let endpoint = wish.into_record(id, self.revisions.first());
                 record.endpoints.push(endpoint.clone());
                 let left: Vec<_> = unreadable.into_iter().filter(|row| row.id != endpoint.id.as_str()).collect();
                 let kept: Vec<String> = left.iter().map(|row| row.id.clone()).collect();

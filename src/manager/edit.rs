@@ -32,7 +32,7 @@ impl Task {
             if directory.entries.contains_key(&key) {
                 return Err(ManagerError::AlreadyExists(key));
             }
-            let merged = merge(&key, &[], &[], &endpoints, || directory.unused_endpoint_id())?;
+            let merged = merge(&key, &[], &[], &endpoints, &mut self.revisions, || directory.unused_endpoint_id())?;
             (key, merged)
         };
         self.refuse_loops(&key, &merged)?;
@@ -59,9 +59,11 @@ impl Task {
             let entry = directory.entries.get(key).ok_or_else(|| ManagerError::UnknownStream(key.clone()))?;
             let merged = match &change.endpoints {
                 None => None,
-                Some(wanted) => Some(merge(key, &entry.record.endpoints, &entry.unreadable, wanted, || {
-                    directory.unused_endpoint_id()
-                })?),
+                Some(wanted) => {
+                    let (endpoints, unreadable) = (&entry.record.endpoints, &entry.unreadable);
+                    let new_id = || directory.unused_endpoint_id();
+                    Some(merge(key, endpoints, unreadable, wanted, &mut self.revisions, new_id)?)
+                }
             };
             (entry.record.clone(), merged)
         };

@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 
+use super::revisions::Revisions;
 use super::{ENDPOINTS_PER_STREAM_MAX, ManagerError};
 use crate::model::endpoint::EndpointRecord;
 use crate::model::ids::{EndpointId, StreamKey};
@@ -32,7 +33,7 @@ pub(super) struct Merged {
     pub(super) fresh: Vec<usize>,
 }
 
-/// Merges `wanted` into what is stored. `new_id` makes an unused id.
+/// Merges `wanted` into what is stored. `new_id` makes an unused id, `revisions` give each that is new or changed its own.
 ///
 /// # Errors
 /// `BadUrl`, `BadEndpointId`, `DuplicateUrl`, `DuplicateEndpoint`, `TooManyEndpoints`: the first one
@@ -42,6 +43,7 @@ pub(super) fn merge(
     current: &[EndpointRecord],
     unreadable: &[UnreadableEndpoint],
     wanted: &[WantedEndpoint],
+    revisions: &mut Revisions,
     mut new_id: impl FnMut() -> EndpointId,
 ) -> Result<Merged, ManagerError> {
     if wanted.len() > ENDPOINTS_PER_STREAM_MAX {
@@ -61,7 +63,7 @@ pub(super) fn merge(
             Some(endpoint) => endpoint.clone(),
             None => {
                 merged.fresh.push(merged.endpoints.len());
-                entry.parse(current, &mut new_id)?
+                entry.parse(current, revisions, &mut new_id)?
             }
         };
         if !ids.insert(endpoint.id.as_str().to_owned()) {
@@ -101,6 +103,7 @@ impl WantedEndpoint {
     fn parse(
         &self,
         current: &[EndpointRecord],
+        revisions: &mut Revisions,
         new_id: &mut impl FnMut() -> EndpointId,
     ) -> Result<EndpointRecord, ManagerError> {
         let stored = self.id.as_deref().and_then(|id| current.iter().find(|endpoint| endpoint.id.as_str() == id));
@@ -108,13 +111,13 @@ impl WantedEndpoint {
         let url =
             SrtUrl::parse_in_place_of(&self.url, stored.map(|stored| &stored.url)).map_err(ManagerError::BadUrl)?;
         if let Some(stored) = stored {
-            return Ok(EndpointRecord { url, revision: stored.revision.saturating_add(1), ..stored.clone() });
+            return Ok(EndpointRecord { url, revision: revisions.next(stored.revision), ..stored.clone() });
         }
         let id = match self.id.as_deref() {
             Some(id) => id.parse().map_err(ManagerError::BadEndpointId)?,
             None => new_id(),
         };
-        Ok(EndpointRecord::new(id, url))
+        Ok(EndpointRecord { revision: revisions.first(), ..EndpointRecord::new(id, url) })
     }
 }
 
@@ -137,7 +140,8 @@ mod tests {
     fn run(wanted: &[WantedEndpoint]) -> Result<Merged, ManagerError> {
         let key = StreamKey { app: "live".parse().expect("app"), id: "test".parse().expect("id") };
         let row = UnreadableEndpoint { id: "old".into(), shown_url: "foo://x?***".into(), reason: "r".into() };
-        merge(&key, &[record("a", SECRET), record("b", PLAIN)], &[row], wanted, || "new".parse().expect("id"))
+        let (stored, mut revisions) = ([record("a", SECRET), record("b", PLAIN)], Revisions::above([1].into_iter()));
+        merge(&key, &stored, &[row], wanted, &mut revisions, || "new".parse().expect("id"))
     }
 
     fn texts(merged: &Merged) -> Vec<(&str, &str)> {
@@ -164,6 +168,8 @@ mod tests {
         assert_eq!(texts(&merged), [("b", "srt://192.0.2.3:9000"), ("new", "srt://192.0.2.4:9000")]);
         assert_eq!(merged.fresh, [0, 1]);
         assert!(merged.unreadable.is_empty(), "not listed, so removed");
+        let revisions: Vec<u64> = merged.endpoints.iter().map(|endpoint| endpoint.revision).collect();
+        assert!(revisions[0] == 2 && revisions[1] > 1_000_000, "{revisions:?}");
     }
 
     #[test]
@@ -173,7 +179,9 @@ mod tests {
         let key = StreamKey { app: "live".parse().expect("app"), id: "test".parse().expect("id") };
         let run = |url: &str| {
             let list = [wanted(Some("a"), url)];
-            let merged = merge(&key, std::slice::from_ref(&stored), &[], &list, || unreachable!()).expect("accepted");
+            let mut revisions = Revisions::above([stored.revision].into_iter());
+            let merged = merge(&key, std::slice::from_ref(&stored), &[], &list, &mut revisions, || unreachable!());
+            let merged = merged.expect("accepted");
             merged.endpoints.into_iter().next().expect("one")
         };
         assert_eq!(run(SHOWN), stored);

@@ -24,6 +24,7 @@ mod plan;
 mod publish;
 mod pulse;
 mod query;
+mod revisions;
 mod run;
 mod sources;
 mod streams;

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::plan::Steps;
+use super::revisions::Revisions;
 use super::run::Started;
 use super::streams::Streams;
 use super::view::BroadcastView;
@@ -102,6 +103,8 @@ pub(super) struct Task {
     pub(super) generation: u64,
     /// The last run of each stream until it is closed, also when its record is gone.
     pub(super) sessions: HashMap<StreamKey, Session>,
+    /// Gives the revisions of endpoints.
+    pub(super) revisions: Revisions,
 }
 
 impl Task {
@@ -111,7 +114,12 @@ impl Task {
         streams: Arc<dyn Streams>,
         commands: mpsc::WeakSender<Command>,
     ) -> Self {
-        Self { shared, store, streams, commands, generation: 0, sessions: HashMap::new() }
+        let revisions = {
+            let directory = shared.read();
+            let stored = directory.entries.values().flat_map(|entry| &entry.record.endpoints);
+            Revisions::above(stored.map(|endpoint| endpoint.revision))
+        };
+        Self { shared, store, streams, commands, generation: 0, sessions: HashMap::new(), revisions }
     }
 
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Command>) {

@@ -41,7 +41,7 @@ fn one_is_switched_and_changed_and_the_one_beside_it_does_not_notice() {
     let (steady, changed) = (Receiver::listen(), Receiver::listen());
     for (id, receiver) in [("steady", &steady), ("changed", &changed)] {
         let (status, made) = service.api.put(&at(id), &parts(receiver));
-        assert_eq!((status, &made["revision"]), (201, &json!(1)), "{made}");
+        assert_eq!(status, 201, "{made}");
     }
     for id in ["steady", "changed"] {
         service.api.wait_state(STREAM, id, "broadcasting");
@@ -102,9 +102,10 @@ fn what_was_asked_of_endpoints_survives_a_power_cut() {
         "passphrase": secret, "label": "Zürich 2", "tracks": "all", "retry": { "minMs": 500, "maxMs": 2000, "limit": 1000 },
     });
     assert_eq!(service.api.put(&at("on"), &with(parts(&on), &more)).0, 201);
-    assert_eq!(service.api.put(&at("off"), &with(parts(&off), &json!({ "tracks": "audio" }))).0, 201);
+    let (status, made) = service.api.put(&at("off"), &with(parts(&off), &json!({ "tracks": "audio" })));
+    assert_eq!(status, 201, "{made}");
     let stored = service.api.patch(&at("off"), &json!({ "enabled": false })).1;
-    assert_eq!(stored["revision"], 2, "{stored}");
+    assert_eq!(stored["revision"], json!(made["revision"].as_u64().unwrap() + 1), "{stored}");
     let wanted = |endpoint: &Value| {
         ["url", "label", "enabled", "tracks", "retry", "revision", "passphrase"].map(|field| endpoint[field].clone())
     };

@@ -38,7 +38,8 @@ pub(in crate::api) struct EndpointResource {
     audio_track: Option<i64>,
     /// When it tries again.
     retry: RetryResource,
-    /// Counts its changes, from 1: its ETag. 0 where the stored row can't be read.
+    /// Counts its changes: its ETag. Begins with the time it was made, in ms since 1970, so that an endpoint made anew
+    /// under its id has none of its numbers. 0 where the stored row can't be read.
     revision: u64,
     /// The state in Ant Media's words: `created`, `preparing`, `broadcasting`, `error`, `finished`, `failed`.
     status: &'static str,

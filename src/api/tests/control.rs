@@ -15,6 +15,16 @@ pub(super) fn header(answer: &Answer, name: &str) -> String {
     value.to_str().expect("text").to_owned()
 }
 
+/// The revision that an endpoint shows.
+fn revision(shown: &Value) -> u64 {
+    shown["revision"].as_u64().unwrap_or_else(|| panic!("no revision: {shown}"))
+}
+
+/// The ETag of a revision.
+fn tag(revision: u64) -> String {
+    format!("\"{revision}\"")
+}
+
 impl World {
     /// With a stream `s` that does not run.
     pub(super) async fn with_stream() -> Self {
@@ -60,8 +70,10 @@ async fn an_endpoint_is_made_from_parts_read_changed_and_removed() {
             "latencyMs":200,"options":{{"tlpktdrop":true,"fc":1024}},"label":" Main ","retry":{{"minMs":500,"limit":7}}}}"#
     );
     let made = world.call("POST", &path(""), Some(&body)).await;
-    assert_eq!((made.status, header(&made, "ETag")), (201, "\"1\"".to_owned()), "{}", made.text);
+    assert_eq!(made.status, 201, "{}", made.text);
     let shown = made.json();
+    let first = revision(&shown);
+    assert_eq!(header(&made, "ETag"), tag(first));
     let id = shown["id"].as_str().expect("id").to_owned();
     assert_eq!(header(&made, "Location"), path(&format!("/{id}")));
     for (field, value) in [
@@ -84,7 +96,7 @@ async fn an_endpoint_is_made_from_parts_read_changed_and_removed() {
         ("tracks", "all".into()),
         ("audioTrack", 1.into()),
         ("retry", serde_json::json!({"minMs": 500, "maxMs": null, "limit": 7})),
-        ("revision", 1.into()),
+        ("revision", first.into()),
         ("status", "created".into()),
         ("state", "idle".into()),
         ("failure", Value::Null),
@@ -99,11 +111,12 @@ async fn an_endpoint_is_made_from_parts_read_changed_and_removed() {
 
     let at = path(&format!("/{id}"));
     let read = world.get(&at).await;
-    assert_eq!((read.status, header(&read, "ETag"), read.json()), (200, "\"1\"".to_owned(), shown.clone()));
+    assert_eq!((read.status, header(&read, "ETag"), read.json()), (200, tag(first), shown.clone()));
     assert_eq!(world.get(&path("")).await.json(), Value::from(vec![shown]));
 
     let patched = world.ok("PATCH", &at, r#"{"latencyMs":80,"label":null,"retry":{"limit":null}}"#).await;
-    assert_eq!((&patched["latencyMs"], &patched["label"], &patched["revision"]), (&80.into(), &Value::Null, &2.into()));
+    let wanted = (&80.into(), &Value::Null, first + 1);
+    assert_eq!((&patched["latencyMs"], &patched["label"], revision(&patched)), wanted);
     assert_eq!(patched["retry"], serde_json::json!({"minMs": 500, "maxMs": null, "limit": null}));
     let stored = world.manager.get(&key("s")).expect("there").record.endpoints[0].url.clone();
     assert_eq!(stored.passphrase.as_ref().map(|secret| secret.expose()), Some(SECRET), "kept");
@@ -121,16 +134,16 @@ async fn only_the_endpoint_that_changes_reconnects_and_only_if_it_must() {
     let _publication = world.publish("s").await;
     let stream = world.streams.last();
     stream.set_live();
-    world.ok("PUT", &path("/a"), r#"{"host":"192.0.2.1","port":9000}"#).await;
+    let first = revision(&world.ok("PUT", &path("/a"), r#"{"host":"192.0.2.1","port":9000}"#).await);
     world.ok("PUT", &path("/b"), r#"{"host":"192.0.2.2","port":9000}"#).await;
     assert_eq!(stream.starts(), 2);
     let same = world.call("PUT", &path("/a"), Some(r#"{"url":"srt://192.0.2.1:9000"}"#)).await;
-    assert_eq!((same.status, header(&same, "ETag")), (200, "\"1\"".to_owned()), "the same in one piece");
+    assert_eq!((same.status, header(&same, "ETag")), (200, tag(first)), "the same in one piece");
     world.ok("PATCH", &path("/a"), r#"{"label":"x"}"#).await;
     world.ok("PATCH", &path("/a"), "{}").await;
     assert_eq!(stream.starts(), 2, "a label is only shown");
     let changed = world.ok("PATCH", &path("/a"), r#"{"latencyMs":300}"#).await;
-    assert_eq!((changed["revision"].as_u64(), stream.starts()), (Some(3), 3));
+    assert_eq!((revision(&changed), stream.starts()), (first + 2, 3));
     assert_eq!(stream.running(), ["a srt://192.0.2.1:9000?latency=300", "b srt://192.0.2.2:9000"]);
 
     let off = world.ok("PATCH", &path("/a"), r#"{"enabled":false}"#).await;
@@ -178,14 +191,15 @@ async fn of_changes_at_the_same_time_one_is_made_and_the_others_hear_of_it() {
     const CLIENTS: usize = 20;
     let world = World::with_stream().await;
     let at = path("/a");
-    world.ok("PUT", &at, r#"{"host":"192.0.2.1"}"#).await;
+    let first = revision(&world.ok("PUT", &at, r#"{"host":"192.0.2.1"}"#).await);
     let bodies: Vec<String> = (0..CLIENTS).map(|n| format!(r#"{{"label":"{n}"}}"#)).collect();
-    let seen = [("If-Match", "\"1\"")];
+    let seen = tag(first);
+    let seen = [("If-Match", seen.as_str())];
     let answers = bodies.iter().map(|body| world.call_if("PATCH", &at, &seen, Some(body)));
     let answers = futures::future::join_all(answers).await;
     let with = |status| answers.iter().filter(|answer| answer.status == status).count();
     assert_eq!((with(200), with(412)), (1, CLIENTS - 1));
-    assert_eq!(world.get(&at).await.json()["revision"], 2);
+    assert_eq!(revision(&world.get(&at).await.json()), first + 1);
 }
 
 #[actix_web::test]
@@ -208,23 +222,53 @@ async fn put_makes_or_replaces_and_preconditions_hold_or_refuse() {
         Some("if-none-match"),
         "exists",
     );
-    let again = world.call_if("PUT", &at, &[("If-Match", "\"1\"")], Some(body)).await;
-    assert_eq!((again.status, header(&again, "ETag")), (200, "\"1\"".to_owned()));
+    let first = revision(&made.json());
+    let [one, two, three] = [first, first + 1, first + 2].map(tag);
+    let again = world.call_if("PUT", &at, &[("If-Match", &one)], Some(body)).await;
+    assert_eq!((again.status, header(&again, "ETag")), (200, one.clone()));
     assert!(again.headers.get("Location").is_none());
     let replaced = world.ok("PUT", &at, r#"{"host":"192.0.2.1","latencyMs":100}"#).await;
-    assert_eq!((&replaced["label"], &replaced["revision"]), (&Value::Null, &2.into()), "what is not named is gone");
+    assert_eq!((&replaced["label"], revision(&replaced)), (&Value::Null, first + 1), "what is not named is gone");
     for method in ["PUT", "PATCH", "DELETE"] {
         let body = (method != "DELETE").then_some(body);
-        let stale = world.call_if(method, &at, &[("If-Match", "\"1\"")], body).await;
+        let stale = world.call_if(method, &at, &[("If-Match", &one)], body).await;
         assert_problem(&stale, 412, Some("if-match"), method);
         let bad = world.call_if(method, &at, &[("If-Match", "1")], body).await;
         assert_problem(&bad, 400, Some("if-match"), method);
     }
-    let patched = world.call_if("PATCH", &at, &[("If-Match", "\"2\"")], Some(r#"{"label":"two"}"#)).await;
-    assert_eq!((patched.status, header(&patched, "ETag")), (200, "\"3\"".to_owned()));
-    let gone = world.call_if("DELETE", &at, &[("If-Match", "\"3\"")], None).await;
+    let patched = world.call_if("PATCH", &at, &[("If-Match", &two)], Some(r#"{"label":"two"}"#)).await;
+    assert_eq!((patched.status, header(&patched, "ETag")), (200, three.clone()));
+    let gone = world.call_if("DELETE", &at, &[("If-Match", &three)], None).await;
     assert_eq!(gone.status, 204);
     assert_problem(&world.call_if("PATCH", &at, &[("If-Match", "*")], Some("{}")).await, 404, None, "gone");
+}
+
+#[actix_web::test]
+async fn what_was_seen_of_an_endpoint_does_not_fit_the_next_one_of_its_id() {
+    let world = World::with_stream().await;
+    let (at, body) = (path("/mine"), r#"{"host":"192.0.2.1"}"#);
+    let mut given = Vec::new();
+    for _ in 0..3 {
+        let made = world.call_if("PUT", &at, &[("If-None-Match", "*")], Some(body)).await;
+        given.push(header(&made, "ETag"));
+        given.push(tag(revision(&world.ok("PATCH", &at, r#"{"label":"x"}"#).await)));
+        world.call("DELETE", &at, None).await;
+    }
+    world.ok("PUT", &at, body).await;
+    for stale in &given {
+        for method in ["PUT", "PATCH", "DELETE"] {
+            let body = (method != "DELETE").then_some(body);
+            let answer = world.call_if(method, &at, &[("If-Match", stale)], body).await;
+            assert_problem(&answer, 412, Some("if-match"), method);
+        }
+    }
+    // By the compatible call, with the whole list.
+    let put = |list: &str| format!(r#"{{"endPointList":{list}}}"#);
+    let seen = revision(&world.get(&at).await.json());
+    let list = r#"[{"endpointServiceId":"mine","endpointUrl":"srt://192.0.2.1"}]"#;
+    world.ok("PUT", &format!("{BASE}/s"), &put("[]")).await;
+    world.ok("PUT", &format!("{BASE}/s"), &put(list)).await;
+    assert!(revision(&world.get(&at).await.json()) > seen, "{seen}");
 }
 
 #[actix_web::test]
@@ -246,7 +290,9 @@ async fn a_test_answers_what_it_found_and_stores_nothing() {
     assert_problem(&world.call("POST", &path("/test"), Some("{}")).await, 400, Some("url"), "nowhere");
     assert_problem(&world.call("POST", &format!("{BASE}/a%20b/endpoints/test"), Some(&body)).await, 404, None, "no id");
     // An endpoint may be called so.
-    assert_eq!(world.call("PUT", &path("/test"), Some(&body)).await.status, 201);
+    let made = world.call("PUT", &path("/test"), Some(&body)).await;
+    let first = revision(&made.json());
+    assert_eq!(made.status, 201);
     // One that is stored, with the passphrase that is not shown, and as a change would make it.
     for (change, url) in
         [("{}", "srt://192.0.2.1?passphrase=***"), (r#"{"port":9}"#, "srt://192.0.2.1:9?passphrase=***")]
@@ -257,7 +303,7 @@ async fn a_test_answers_what_it_found_and_stores_nothing() {
     }
     let elsewhere = r#"{"host":"192.0.2.66"}"#;
     assert_eq!(world.call("POST", &path("/test/test"), Some(elsewhere)).await.status, 400, "the passphrase stays here");
-    assert_eq!(world.get(&path("/test")).await.json()["revision"], 1, "nothing is stored");
+    assert_eq!(revision(&world.get(&path("/test")).await.json()), first, "nothing is stored");
     assert_problem(&world.call("POST", &path("/nobody/test"), Some("{}")).await, 404, None, "no such endpoint");
     assert_eq!(world.get(&path("/test")).await.json()["id"], "test");
 
