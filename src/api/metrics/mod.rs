@@ -75,8 +75,7 @@ async fn metrics(state: web::Data<ApiState>) -> Result<HttpResponse, ApiError> {
 }
 
 fn scrape(state: &ApiState) -> Result<String, std::fmt::Error> {
-    let streams = state.manager.survey();
-    let sums = state.sums.take(&streams);
+    let (streams, sums) = state.sums.take(|| state.manager.survey());
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Scrape { streams, sums, listeners: state.manager.events().listeners() }));
     let mut text = String::new();

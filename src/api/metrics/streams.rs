@@ -91,9 +91,11 @@ struct Sum {
 pub(in crate::api) struct Sums(Mutex<HashMap<Counter, Sum>>);
 
 impl Sums {
-    /// Adds what is counted now, forgets streams that are gone, and gives all sums.
-    pub(super) fn take(&self, streams: &[StreamSurvey]) -> Self {
+    /// Adds what is counted now, forgets streams that are gone, and gives what was read with all sums. It is read under
+    /// the lock: of two scrapes at a time, the older figures would else come last and be taken for another publication's.
+    pub(super) fn take(&self, survey: impl FnOnce() -> Vec<StreamSurvey>) -> (Vec<StreamSurvey>, Self) {
         let mut sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let streams = survey();
         let known: HashSet<&StreamKey> = streams.iter().map(|stream| &stream.key).collect();
         sums.retain(|(key, ..), _| known.contains(key));
         let mut add = |key: &StreamKey, name, track, now: u64| {
@@ -118,7 +120,8 @@ impl Sums {
                 }
             }
         }
-        Self(Mutex::new(sums.clone()))
+        let sums = Self(Mutex::new(sums.clone()));
+        (streams, sums)
     }
 
     /// All sums of one counter: of which stream, which track.
@@ -282,4 +285,38 @@ fn ingests(page: &mut Page<'_>, scrape: &Scrape) -> fmt::Result {
         page.counter(about, sums.iter().map(|(key, _, sum)| (labels(key), *sum)))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A live stream.
+    fn survey(received_bytes: u64) -> Vec<StreamSurvey> {
+        let stream =
+            StreamSnapshot { live: true, tracks: Vec::new(), received_bytes, timestamp_jumps: 0, ingest: None };
+        vec![StreamSurvey {
+            key: StreamKey { app: "live".parse().expect("app"), id: "s".parse().expect("id") },
+            status: BroadcastStatus::Broadcasting,
+            publish_type: None,
+            since: None,
+            stream: Some(stream),
+            endpoints: Vec::new(),
+        }]
+    }
+
+    fn received(sums: &Sums) -> f64 {
+        let [(_, _, sum)] = sums.of("srt_restream_stream_received")[..] else { panic!("one") };
+        sum
+    }
+
+    #[test]
+    fn a_scrape_reads_while_no_other_one_does() {
+        let sums = Sums::default();
+        let (streams, taken) = sums.take(|| {
+            assert!(sums.0.try_lock().is_err(), "another scrape could pass this one");
+            survey(100)
+        });
+        assert_eq!((streams.len(), received(&taken)), (1, 100.0));
+    }
 }
