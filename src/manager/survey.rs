@@ -18,6 +18,10 @@ pub struct StreamSurvey {
     pub key: StreamKey,
     /// How it is.
     pub status: BroadcastStatus,
+    /// Which run of the stream it is, while there is a publisher; a run may have several, one after the other.
+    pub run: Option<u64>,
+    /// Which publication it is: no two have the same number while the service runs.
+    pub publication: Option<u64>,
     /// How its publisher comes in, while there is one.
     pub publish_type: Option<PublishType>,
     /// When the publisher came.
@@ -71,6 +75,8 @@ impl Entry {
         StreamSurvey {
             key: self.record.key.clone(),
             status: self.status(),
+            run: live.map(|live| live.session),
+            publication: live.map(|live| live.publisher.generation),
             publish_type: live.map(|live| live.publisher.publish_type),
             since: live.map(|live| live.publisher.since),
             stream,

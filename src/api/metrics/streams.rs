@@ -15,15 +15,22 @@ use crate::model::ingest::IngestStatistics;
 use crate::model::track::{TrackInfo, TrackStatistics};
 use crate::stream::StreamSnapshot;
 
-type OfStream = (About, fn(&StreamSnapshot) -> u64);
+/// With what begins to count anew.
+type OfStream = (About, fn(&StreamSurvey) -> Option<u64>, fn(&StreamSnapshot) -> u64);
 /// Nothing where the publisher's protocol does not tell.
 type OfIngest = (About, fn(&IngestStatistics) -> Option<u64>);
 type OfTrack = (About, fn(&TrackStatistics) -> u64);
 
 const STREAM_COUNTERS: [OfStream; 2] = [
-    (("srt_restream_stream_received", Some(Unit::Bytes), "Payload of all tracks taken in"), |it| it.received_bytes),
+    (
+        ("srt_restream_stream_received", Some(Unit::Bytes), "Payload of all tracks taken in"),
+        |it| it.publication,
+        |it| it.received_bytes,
+    ),
     (
         ("srt_restream_stream_timestamp_jumps", None, "Jumps of the source's clock; the stream's own time went on"),
+        // The stream's time goes on from publication to publication.
+        |it| it.run,
         |it| it.timestamp_jumps,
     ),
 ];
@@ -79,10 +86,12 @@ type Counter = (StreamKey, &'static str, &'static str);
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Sum {
-    /// Of publications that are over.
+    /// Of publications that are over; of runs of the stream, where it is counted by those.
     before: u64,
     /// Of the last one, when it was read last.
     last: u64,
+    /// Which one that is; smaller figures alone would not tell one that has soon caught up with the one before.
+    of: u64,
 }
 
 /// What has been counted of streams over all publications, as far as it was read: a counter never goes back while the
@@ -98,25 +107,27 @@ impl Sums {
         let streams = survey();
         let known: HashSet<&StreamKey> = streams.iter().map(|stream| &stream.key).collect();
         sums.retain(|(key, ..), _| known.contains(key));
-        let mut add = |key: &StreamKey, name, track, now: u64| {
-            let sum = sums.entry((key.clone(), name, track)).or_default();
-            if now < sum.last {
+        let mut add = |key: &StreamKey, name, track, of: Option<u64>, now: u64| {
+            let (sum, of) = (sums.entry((key.clone(), name, track)).or_default(), of.unwrap_or(0));
+            if now < sum.last || of != sum.of {
                 sum.before += sum.last;
             }
-            sum.last = now;
+            (sum.last, sum.of) = (now, of);
         };
-        for (key, snapshot) in streams.iter().filter_map(|stream| Some((&stream.key, stream.stream.as_ref()?))) {
-            for ((name, ..), value) in STREAM_COUNTERS {
-                add(key, name, "", value(snapshot));
+        for (stream, snapshot) in streams.iter().filter_map(|stream| Some((stream, stream.stream.as_ref()?))) {
+            let (key, publication) = (&stream.key, stream.publication);
+            for ((name, ..), of, value) in STREAM_COUNTERS {
+                add(key, name, "", of(stream), value(snapshot));
             }
             for ((name, ..), value) in INGEST_COUNTERS {
                 if let Some(now) = snapshot.ingest.as_ref().and_then(value) {
-                    add(key, name, "", now);
+                    add(key, name, "", publication, now);
                 }
             }
             for ((name, ..), value) in TRACK_COUNTERS {
                 for track in &snapshot.tracks {
-                    add(key, name, track.codec.kind().as_str(), value(&track.statistics));
+                    let kind = track.codec.kind().as_str();
+                    add(key, name, kind, publication, value(&track.statistics));
                 }
             }
         }
@@ -162,7 +173,7 @@ pub(super) fn write(page: &mut Page<'_>, scrape: &Scrape) -> fmt::Result {
         ),
         all().filter_map(|stream| Some((labels(&stream.key), timestamp(stream.since?)))),
     )?;
-    for (about, _) in STREAM_COUNTERS {
+    for (about, ..) in STREAM_COUNTERS {
         let sums = scrape.sums.of(about.0);
         page.counter(about, sums.iter().map(|(key, _, sum)| (labels(key), *sum)))?;
     }
@@ -292,12 +303,13 @@ mod tests {
     use super::*;
 
     /// A live stream.
-    fn survey(received_bytes: u64) -> Vec<StreamSurvey> {
-        let stream =
-            StreamSnapshot { live: true, tracks: Vec::new(), received_bytes, timestamp_jumps: 0, ingest: None };
+    fn survey(run: u64, publication: u64, received_bytes: u64, timestamp_jumps: u64) -> Vec<StreamSurvey> {
+        let stream = StreamSnapshot { live: true, tracks: Vec::new(), received_bytes, timestamp_jumps, ingest: None };
         vec![StreamSurvey {
             key: StreamKey { app: "live".parse().expect("app"), id: "s".parse().expect("id") },
             status: BroadcastStatus::Broadcasting,
+            run: Some(run),
+            publication: Some(publication),
             publish_type: None,
             since: None,
             stream: Some(stream),
@@ -305,9 +317,12 @@ mod tests {
         }]
     }
 
-    fn received(sums: &Sums) -> f64 {
-        let [(_, _, sum)] = sums.of("srt_restream_stream_received")[..] else { panic!("one") };
-        sum
+    /// Bytes and jumps.
+    fn sums_of(sums: &Sums) -> [f64; 2] {
+        ["srt_restream_stream_received", "srt_restream_stream_timestamp_jumps"].map(|name| {
+            let [(_, _, sum)] = sums.of(name)[..] else { panic!("one {name}") };
+            sum
+        })
     }
 
     #[test]
@@ -315,8 +330,25 @@ mod tests {
         let sums = Sums::default();
         let (streams, taken) = sums.take(|| {
             assert!(sums.0.try_lock().is_err(), "another scrape could pass this one");
-            survey(100)
+            survey(1, 1, 100, 0)
         });
-        assert_eq!((streams.len(), received(&taken)), (1, 100.0));
+        assert_eq!((streams.len(), sums_of(&taken)), (1, [100.0, 0.0]));
+    }
+
+    #[test]
+    fn a_publication_that_has_passed_the_one_before_is_added_to_it() {
+        let sums = Sums::default();
+        for (run, publication, bytes, jumps, wanted) in [
+            (1, 1, 100, 1, [100.0, 1.0]),
+            (1, 1, 150, 2, [150.0, 2.0]),
+            // It takes the running stream over, whose jumps go on.
+            (1, 4, 400, 2, [550.0, 2.0]),
+            (1, 4, 500, 3, [650.0, 3.0]),
+            (5, 5, 600, 3, [1250.0, 6.0]),
+            (5, 5, 0, 0, [1250.0, 6.0]),
+        ] {
+            let (_, taken) = sums.take(|| survey(run, publication, bytes, jumps));
+            assert_eq!(sums_of(&taken), wanted, "{bytes} bytes of publication {publication}");
+        }
     }
 }
