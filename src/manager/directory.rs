@@ -139,9 +139,10 @@ impl Entry {
         })
     }
 
-    /// Whether the store holds it: what a user created, and what has an endpoint.
+    /// Whether the store holds it: what a user created, what has an endpoint, and what has a source that is pulled,
+    /// which nobody could stop else.
     pub(super) fn is_stored(&self) -> bool {
-        self.record.created_by_user || self.has_endpoints()
+        self.record.created_by_user || self.record.started || self.has_endpoints()
     }
 
     /// The endpoints with their boards, as they are handed to a stream; those that are gone are forgotten.

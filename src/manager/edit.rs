@@ -1,7 +1,7 @@
 //! Changes of broadcasts: create, update, delete.
 //!
 //! Owns the order of each change: check, write down, show, run. Must not answer before the write.
-//! The hard thing: a record that nobody created is stored exactly while it has an endpoint.
+//! The hard thing: a record that nobody created is stored exactly while it has an endpoint, or a source that is pulled.
 
 use std::time::SystemTime;
 
@@ -90,7 +90,8 @@ impl Task {
         self.refuse_loops(&record.key, &merged)?;
         let Merged { endpoints, unreadable, .. } = merged;
         record.endpoints = endpoints;
-        if record.created_by_user || !record.endpoints.is_empty() || !unreadable.is_empty() {
+        let has_endpoints = !record.endpoints.is_empty() || !unreadable.is_empty();
+        if record.created_by_user || record.started || has_endpoints {
             let kept: Vec<String> = unreadable.iter().map(|row| row.id.clone()).collect();
             self.store.replace_endpoints(&record, &kept).await?;
         } else {

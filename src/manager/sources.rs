@@ -116,13 +116,21 @@ impl Task {
         let record = self.shared.read().entries.get(key).map(|entry| entry.record.clone());
         let Some(mut record) = record.filter(|record| record.started) else { return false };
         record.started = false;
-        if let Err(error) = self.store.put_broadcast(&record).await {
+        let needed = record.created_by_user
+            || self.shared.read().entries.get(key).is_some_and(|entry| entry.endpoint_count() > 0);
+        let stored = match needed {
+            true => self.store.put_broadcast(&record).await,
+            // It was stored for its source alone.
+            false => self.store.delete_broadcast(key).await,
+        };
+        if let Err(error) = stored {
             // Better stopped until the next start of the service than not at all.
             tracing::error!(stream = %key, %error, "that the source is stopped could not be stored");
         }
         self.set_started(key, false);
         tracing::info!(stream = %key, "source stopped");
         self.refresh_source(key);
+        self.shared.write().forget_unneeded(key);
         true
     }
 

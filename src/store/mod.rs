@@ -200,8 +200,8 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Removes an endpoint. A broadcast that nobody created goes with its last one, in the same
-    /// transaction. `id` is text because a row of [`StoredBroadcast::unreadable`] may have no valid one.
+    /// Removes an endpoint. A broadcast that nobody created and whose source is not pulled goes with its last one, in the
+    /// same transaction. `id` is text because a row of [`StoredBroadcast::unreadable`] may have no valid one.
     ///
     /// # Errors
     /// [`StoreError::Sql`]; nothing is changed then.

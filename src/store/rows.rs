@@ -201,9 +201,9 @@ pub(super) async fn delete_endpoint(connection: &mut Connection, key: &StreamKey
         .bind(id)
         .execute(&mut *connection)
         .await?;
-    // What nobody created is stored only for its endpoints.
+    // What nobody created is stored only for its endpoints, and for a source that is pulled.
     sqlx::query(
-        "DELETE FROM broadcasts WHERE app = ?1 AND stream_id = ?2 AND created_by_user = 0 \
+        "DELETE FROM broadcasts WHERE app = ?1 AND stream_id = ?2 AND created_by_user = 0 AND started = 0 \
          AND NOT EXISTS (SELECT 1 FROM endpoints WHERE app = ?1 AND stream_id = ?2)",
     )
     .bind(key.app.as_str())

@@ -166,3 +166,30 @@ async fn a_shutdown_ends_everything_within_its_bound() {
     assert!(matches!(world.manager.create(new_broadcast("c")).await, Err(ManagerError::ShuttingDown)));
     world.manager.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_source_that_is_pulled_keeps_its_stream_until_it_is_stopped() {
+    let world = World::new().await;
+    let is_wanted = |world: &World| world.manager.wanted_sources().borrow().contains_key(&key("s"));
+    let publication = world.publish("s").await;
+    let fields = serde_json::json!({ "type": "streamSource", "streamUrl": "http://192.0.2.1/x.ts" });
+    let fields = fields.as_object().expect("object").clone();
+    world.manager.update(key("s"), BroadcastChange { fields, endpoints: None }).await.expect("changed");
+    world.manager.start_source(key("s")).await.expect("started");
+    let endpoint = world.add("s", A).await.expect("added");
+    drop(publication);
+    until("its end", || world.status("s") == Some("preparing")).await;
+    // Neither its last endpoint nor an empty list takes it away.
+    world.manager.remove_endpoint(key("s"), endpoint).await.expect("removed");
+    let nothing = BroadcastChange { endpoints: Some(Vec::new()), ..BroadcastChange::default() };
+    world.manager.update(key("s"), nothing).await.expect("emptied");
+    assert!(is_wanted(&world));
+
+    let world = world.restarted().await;
+    assert!(is_wanted(&world), "started again");
+    assert!(world.manager.stop(key("s")).await);
+    assert!(!is_wanted(&world));
+    assert_eq!(world.status("s"), None, "nobody needs it any more");
+    let world = world.restarted().await;
+    assert_eq!(world.status("s"), None, "nor stores it");
+}
