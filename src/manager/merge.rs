@@ -111,6 +111,10 @@ impl WantedEndpoint {
         let url =
             SrtUrl::parse_in_place_of(&self.url, stored.map(|stored| &stored.url)).map_err(ManagerError::BadUrl)?;
         if let Some(stored) = stored {
+            // Another spelling of the same is no change.
+            if stored.url.means_the_same(&url) {
+                return Ok(stored.clone());
+            }
             return Ok(EndpointRecord { url, revision: revisions.next(stored.revision), ..stored.clone() });
         }
         let id = match self.id.as_deref() {
@@ -185,6 +189,7 @@ mod tests {
             merged.endpoints.into_iter().next().expect("one")
         };
         assert_eq!(run(SHOWN), stored);
+        assert_eq!(run("SRT://192.0.2.1:9000/?passphrase=***"), stored, "in another spelling");
         let moved = run("srt://192.0.2.1:9001?passphrase=***");
         assert_eq!(moved.url.as_given(), "srt://192.0.2.1:9001?passphrase=0123456789ab");
         assert_eq!((moved.label, moved.enabled, moved.revision), (stored.label.clone(), false, 5));

@@ -139,6 +139,14 @@ async fn only_the_endpoint_that_changes_reconnects_and_only_if_it_must() {
     assert_eq!(stream.starts(), 2);
     let same = world.call("PUT", &path("/a"), Some(r#"{"url":"srt://192.0.2.1:9000"}"#)).await;
     assert_eq!((same.status, header(&same, "ETag")), (200, tag(first)), "the same in one piece");
+    for (method, body) in [
+        ("PUT", r#"{"url":"SRT://192.0.2.1:9000/?mode=caller"}"#),
+        ("PATCH", r#"{"url":"srt://192.0.2.1:9000?mode=caller"}"#),
+        ("PATCH", r#"{"url":"srt://192.0.2.1:9000?mode=caller","port":9000}"#),
+    ] {
+        let same = world.ok(method, &path("/a"), body).await;
+        assert_eq!((revision(&same), stream.starts()), (first, 2), "{method} {body}: the same in another spelling");
+    }
     world.ok("PATCH", &path("/a"), r#"{"label":"x"}"#).await;
     world.ok("PATCH", &path("/a"), "{}").await;
     assert_eq!(stream.starts(), 2, "a label is only shown");

@@ -165,8 +165,10 @@ fn url(input: &EndpointInput, current: Option<&SrtUrl>, kind: Kind) -> Result<Sr
         None => None,
     };
     let kept = current.filter(|_| kind == Kind::Part);
+    // Another spelling of the same is no change.
+    let spelled = |url: &SrtUrl| current.filter(|current| current.means_the_same(url)).cloned();
     let mut draft = match (given, &whole, kept) {
-        (_, Some(url), _) if !in_parts => return Ok(url.clone()),
+        (_, Some(url), _) if !in_parts => return Ok(spelled(url).unwrap_or_else(|| url.clone())),
         (_, None, Some(current)) if !in_parts => return Ok(current.clone()),
         (Some(text), Some(_), _) => SrtUrlDraft::split(text),
         (_, _, Some(current)) => SrtUrlDraft::of(current),
@@ -220,9 +222,8 @@ fn url(input: &EndpointInput, current: Option<&SrtUrl>, kind: Kind) -> Result<Sr
             _ => bad_url(&error),
         }
     })?;
-    // Another spelling of the same is no change.
-    let same = whole.as_ref().or(current).filter(|same| same.means_the_same(&built));
-    Ok(same.cloned().unwrap_or(built))
+    let given = whole.filter(|whole| whole.means_the_same(&built));
+    Ok(spelled(&built).or(given).unwrap_or(built))
 }
 
 fn contradiction(name: &str) -> Problem {
