@@ -111,6 +111,7 @@ impl Hooks {
         self.position = event.id;
         let key = &event.stream;
         match &event.kind {
+            EventKind::StreamPreparing => self.series.runs(key),
             EventKind::StreamStarted => {
                 let about = self.about(key).unwrap_or_default();
                 self.tell(event, "liveStreamStarted", &about, None);
@@ -118,6 +119,7 @@ impl Hooks {
             }
             EventKind::StreamEnded { started } => {
                 let kept = self.live.remove(key);
+                self.series.ended(key);
                 if *started {
                     let about = self.about(key).or(kept).unwrap_or_default();
                     self.tell(event, "liveStreamEnded", &about, None);
