@@ -137,18 +137,26 @@ impl Hooks {
 
     /// What there is to say of a broadcast now.
     fn about(&self, key: &StreamKey) -> Option<About> {
-        self.manager.get(key).map(|view| About::of(&view.record.fields))
+        self.manager.describe(key, |fields, _| About::of(fields))
+    }
+
+    /// Who is told. Asked first: most events are nobody's where no webhook is configured.
+    fn receiver<'a>(&'a self, about: &'a About) -> Option<&'a str> {
+        about.hook.as_deref().or(self.webhook.url.as_deref())
     }
 
     fn tell_endpoint(&self, event: &Event, action: Action, id: &EndpointId, step: &Transition) {
         let key = &event.stream;
         let about = self.about(key).or_else(|| self.live.get(key).cloned()).unwrap_or_default();
+        if self.receiver(&about).is_none() {
+            return;
+        }
         let view = self.manager.endpoint(key, id.as_str());
         self.tell(event, action.as_str(), &about, Some(EndpointNews { id, step, view: view.as_ref() }));
     }
 
     fn tell(&self, event: &Event, action: &'static str, about: &About, endpoint: Option<EndpointNews<'_>>) {
-        let Some(url) = about.hook.as_ref().or(self.webhook.url.as_ref()) else { return };
+        let Some(url) = self.receiver(about) else { return };
         let id = format!("{}-{}", self.bus.run(), event.id);
         let fields = message::fields(event, action, about, endpoint);
         let message = Message::new(id, event.stream.clone(), action, &fields, self.webhook.content_type);

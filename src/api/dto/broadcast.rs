@@ -227,7 +227,7 @@ impl BroadcastDto {
             dash_viewer_limit: set.dash_viewer_limit.unwrap_or(-1),
             sub_folder: set.sub_folder,
             current_play_index: 0,
-            meta_data: set.meta_data.or_else(|| publisher_meta(view)),
+            meta_data: set.meta_data.or_else(|| view.live.as_ref()?.said().metadata()),
             playlist_loop_enabled: set.playlist_loop_enabled.unwrap_or(true),
             update_time: live.update,
             role: set.role.or_else(|| said(view, "role")),
@@ -268,22 +268,5 @@ impl LiveTimes {
 
 /// What the publisher said of its stream under this name.
 fn said(view: &BroadcastView, name: &str) -> Option<String> {
-    let meta = &view.live.as_ref()?.meta;
-    meta.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
-}
-
-/// The publisher's own `metaData`; without one, all that it said and that has no field of its own, as the
-/// JSON text that Ant Media puts there.
-fn publisher_meta(view: &BroadcastView) -> Option<String> {
-    if let Some(text) = said(view, "metaData") {
-        return Some(text);
-    }
-    let pairs: Map<String, Value> = view
-        .live
-        .iter()
-        .flat_map(|live| &live.meta)
-        .filter(|(key, _)| !["streamName", "mainTrack", "role"].contains(&key.as_str()))
-        .map(|(key, value)| (key.clone(), Value::from(value.as_str())))
-        .collect();
-    (!pairs.is_empty()).then(|| Value::Object(pairs).to_string())
+    view.live.as_ref()?.said().word(name).map(str::to_owned)
 }
