@@ -1,13 +1,14 @@
 //! What is told: Ant Media's fields, and an endpoint's beside them. Pure.
 //!
 //! As there: what has no value is left out, `timestamp` is text, and `metadata` is an object where it can be read as one.
+//! What nobody set of a broadcast is what its publisher says, as `GET` shows it.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use crate::config::HookContentType;
 use crate::events::Event;
-use crate::manager::{EndpointView, unix_ms};
+use crate::manager::{EndpointView, Said, unix_ms};
 use crate::model::endpoint::Transition;
 use crate::model::ids::{EndpointId, StreamKey};
 use crate::model::srt_reject::RejectCode;
@@ -20,11 +21,35 @@ pub(super) struct About {
     name: Option<String>,
     category: Option<String>,
     metadata: Option<String>,
+    main_track: Option<String>,
+    /// By its publisher, while there is one.
+    said: Option<Words>,
+}
+
+/// What a publisher says of its stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Words {
+    name: Option<String>,
+    metadata: Option<String>,
+    main_track: Option<String>,
+    subscriber: Option<String>,
+}
+
+impl Words {
+    fn of(said: Said<'_>) -> Self {
+        let word = |name: &str| said.word(name).filter(|word| !word.trim().is_empty()).map(str::to_owned);
+        Self {
+            name: word("streamName"),
+            metadata: said.metadata(),
+            main_track: word("mainTrack"),
+            subscriber: word("subscriberId"),
+        }
+    }
 }
 
 impl About {
-    /// From a record's free fields.
-    pub(super) fn of(fields: &Map<String, Value>) -> Self {
+    /// From a record's free fields, and from its publisher.
+    pub(super) fn of(fields: &Map<String, Value>, said: Option<Said<'_>>) -> Self {
         let text = |name: &str| {
             let text = fields.get(name).and_then(Value::as_str).filter(|text| !text.trim().is_empty());
             text.map(str::to_owned)
@@ -34,7 +59,22 @@ impl About {
             name: text("name"),
             category: text("category"),
             metadata: text("metaData"),
+            main_track: text("mainTrackStreamId"),
+            said: said.map(Words::of),
         }
+    }
+
+    /// With what the last publisher said, where there is none now.
+    pub(super) fn after(mut self, before: Option<&Self>) -> Self {
+        if self.said.is_none() {
+            self.said = before.and_then(|before| before.said.clone());
+        }
+        self
+    }
+
+    /// What is set, or else said.
+    fn or_said<'a>(&'a self, set: &'a Option<String>, said: fn(&Words) -> &Option<String>) -> Option<&'a str> {
+        set.as_deref().or_else(|| self.said.as_ref().and_then(|words| said(words).as_deref()))
     }
 }
 
@@ -61,11 +101,13 @@ pub(super) fn fields(
     };
     put("id", Some(event.stream.id.as_str().into()));
     put("action", Some(action.into()));
-    put("streamName", about.name.as_deref().map(Value::from));
+    put("streamName", about.or_said(&about.name, |said| &said.name).map(Value::from));
     put("category", about.category.as_deref().map(Value::from));
+    put("mainTrackId", about.or_said(&about.main_track, |said| &said.main_track).map(Value::from));
+    put("subscriberId", about.or_said(&None, |said| &said.subscriber).map(Value::from));
     put("app", Some(event.stream.app.as_str().into()));
     match &endpoint {
-        None => put("metadata", about.metadata.as_deref().map(metadata)),
+        None => put("metadata", about.or_said(&about.metadata, |said| &said.metadata).map(metadata)),
         // Ant Media's, who calls every endpoint so.
         Some(EndpointNews { view, .. }) => put("metadata", view.map(|view| json!({ "rtmp-url": view.url }))),
     }
@@ -157,7 +199,7 @@ mod tests {
         let wanted = json!({ "id": "s", "action": "liveStreamStarted", "app": "live", "timestamp": "1700000000123" });
         assert_eq!(Value::Object(bare), wanted);
         let set = json!({ "name": "a b", "category": "c", "metaData": "{\"k\":1}", "listenerHookURL": " " });
-        let about = About::of(set.as_object().expect("object"));
+        let about = About::of(set.as_object().expect("object"), None);
         assert_eq!(about.hook, None, "a blank is none");
         let full = fields(&event(), "liveStreamEnded", &about, None);
         assert_eq!(

@@ -4,7 +4,8 @@
 //! its own (`delivery`). Actions and fields are Ant Media's, and beside them ours (`message`); which steps of an endpoint
 //! are worth a word is `series`. The document is docs/events.md.
 //!
-//! The hard thing: a broadcast may be gone when its end is told. So what is to be said of it is kept from its start.
+//! The hard thing: a broadcast may be gone when its end is told, and its publisher always is. So what is to be said of it
+//! is kept while data flows.
 
 mod delivery;
 mod message;
@@ -54,7 +55,7 @@ struct Hooks {
     bus: EventBus,
     webhook: Webhook,
     deliveries: Deliveries,
-    /// What was said of live streams at their start.
+    /// What was said of live streams when data began to flow.
     live: HashMap<StreamKey, About>,
     series: Series,
     /// The last event that was seen.
@@ -117,11 +118,18 @@ impl Hooks {
                 self.tell(event, "liveStreamStarted", &about, None);
                 self.live.insert(key.clone(), about);
             }
+            // Of another publisher, perhaps.
+            EventKind::StreamResumed => {
+                if let Some(about) = self.about(key) {
+                    self.live.insert(key.clone(), about);
+                }
+            }
             EventKind::StreamEnded { started } => {
                 let kept = self.live.remove(key);
                 self.series.ended(key);
                 if *started {
-                    let about = self.about(key).or(kept).unwrap_or_default();
+                    let now = self.about(key).map(|now| now.after(kept.as_ref()));
+                    let about = now.or(kept).unwrap_or_default();
                     self.tell(event, "liveStreamEnded", &about, None);
                 }
             }
@@ -137,7 +145,7 @@ impl Hooks {
 
     /// What there is to say of a broadcast now.
     fn about(&self, key: &StreamKey) -> Option<About> {
-        self.manager.describe(key, |fields, _| About::of(fields))
+        self.manager.describe(key, About::of)
     }
 
     /// Who is told. Asked first: most events are nobody's where no webhook is configured.
@@ -147,7 +155,9 @@ impl Hooks {
 
     fn tell_endpoint(&self, event: &Event, action: Action, id: &EndpointId, step: &Transition) {
         let key = &event.stream;
-        let about = self.about(key).or_else(|| self.live.get(key).cloned()).unwrap_or_default();
+        let kept = self.live.get(key);
+        let now = self.about(key).map(|now| now.after(kept));
+        let about = now.or_else(|| kept.cloned()).unwrap_or_default();
         if self.receiver(&about).is_none() {
             return;
         }

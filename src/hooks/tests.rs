@@ -27,6 +27,8 @@ struct Receivers {
 struct State {
     /// URL and id of each attempt.
     attempts: Vec<(String, String)>,
+    /// Body of each.
+    bodies: Vec<String>,
     /// This many attempts fail from now on.
     failures: usize,
     /// Attempts at URLs that begin so do not come back while this is set.
@@ -52,6 +54,7 @@ impl Post for Receivers {
     fn post(&self, url: &str, message: &Message) -> Result<(), String> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.attempts.push((url.to_owned(), message.id.clone()));
+        state.bodies.push(message.body.clone());
         let begin = Instant::now();
         while state.hanging.is_some_and(|hanging| url.starts_with(hanging)) && begin.elapsed() < WAIT {
             state = self.changed.wait_timeout(state, WAIT).unwrap_or_else(PoisonError::into_inner).0;
@@ -152,13 +155,17 @@ async fn world(url: Option<&str>, receivers: &Arc<Receivers>) -> (Manager, Arc<F
 }
 
 async fn publish(manager: &Manager, id: &str) -> Publication {
+    publish_saying(manager, id, &[]).await
+}
+
+async fn publish_saying(manager: &Manager, id: &str, said: &[(&str, &str)]) -> Publication {
     let request = PublishRequest {
         app: "live".to_owned(),
         stream: id.to_owned(),
         publish_type: PublishType::Srt,
         peer: "192.0.2.7:5000".parse().expect("address"),
         user_agent: None,
-        meta: Vec::new(),
+        meta: said.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
     };
     manager.publish(request).await.expect("published")
 }
@@ -200,4 +207,24 @@ async fn a_stream_that_never_had_data_has_neither_start_nor_end() {
     streams.last().set_live();
     until("the start of the next", || !receivers.seen().is_empty()).await;
     assert_eq!(receivers.seen().len(), 1, "{:?}", receivers.seen());
+}
+
+#[tokio::test]
+async fn what_the_publisher_says_is_told_where_nobody_set_it_also_at_its_end() {
+    let receivers = Arc::new(Receivers::default());
+    let (manager, streams, _directory) = world(Some("http://default"), &receivers).await;
+    let said = [("streamName", "News"), ("mainTrack", "m"), ("subscriberId", "joe"), ("lang", "de")];
+    let publication = publish_saying(&manager, "s", &said).await;
+    streams.last().set_live();
+    until("the start", || receivers.seen().len() == 1).await;
+    assert!(manager.stop(StreamKey { app: "live".parse().expect("app"), id: "s".parse().expect("id") }).await);
+    drop(publication);
+    until("the end", || receivers.seen().len() == 2).await;
+    let bodies = receivers.state.lock().unwrap_or_else(PoisonError::into_inner).bodies.clone();
+    for body in bodies {
+        let told: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        let fields = ["streamName", "mainTrackId", "subscriberId", "metadata"].map(|name| told[name].clone());
+        let metadata = serde_json::json!({ "subscriberId": "joe", "lang": "de" });
+        assert_eq!(fields, ["News".into(), "m".into(), "joe".into(), metadata], "{body}");
+    }
 }
