@@ -18,6 +18,7 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 use crate::endpoint::resolve::{self, ResolveError, is_local};
 use crate::model::destination::Destinations;
+use crate::model::source::Credentials;
 use crate::model::srt_url::SrtHost;
 
 /// TCP port of `http`.
@@ -64,6 +65,26 @@ pub fn is_own(own: &[SocketAddr], address: SocketAddr) -> bool {
         .any(|own| own.port() == address.port() && (own.ip() == address.ip().to_canonical() || is_local(address.ip())))
 }
 
+/// `Authorization` by user and password (RFC 7617), which stand percent-encoded in a URL and must not go so.
+pub fn basic(credentials: &Credentials) -> String {
+    let pair = format!("{}:{}", credentials.user, credentials.password.expose());
+    format!("Basic {}", base64(pair.as_bytes()))
+}
+
+/// RFC 4648, section 4.
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let word = group.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
+        for at in 0..4 {
+            let letter = LETTERS[(word >> (18 - 6 * at)) as usize & 63];
+            out.push(if at <= group.len() { char::from(letter) } else { '=' });
+        }
+    }
+    out
+}
+
 impl Resolver for Vetting {
     fn resolve(&self, uri: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let name = uri.host().ok_or(ureq::Error::HostNotFound)?;
@@ -84,5 +105,19 @@ impl Resolver for Vetting {
         let mut addresses = self.empty();
         addresses.push(address);
         Ok(addresses)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_that_of_the_rfc() {
+        let cases =
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE=")];
+        for (plain, wanted) in cases {
+            assert_eq!(base64(plain.as_bytes()), wanted);
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::message::Message;
 use super::sign::signature;
 use crate::config::HookContentType;
 use crate::http_agent::{self, Vetting};
-use crate::model::source::{Scheme, SourceUrl};
+use crate::model::source::{NetUrl, Scheme, SourceUrl};
 use crate::model::srt_url::Secret;
 
 /// For the TCP connection and the TLS handshake.
@@ -41,11 +41,14 @@ impl Http {
 impl Post for Http {
     fn post(&self, url: &str, message: &Message) -> Result<(), String> {
         let parsed = SourceUrl::parse(url).map_err(|error| error.to_string())?;
-        if !parsed.net().is_some_and(|net| matches!(net.scheme, Scheme::Http | Scheme::Https)) {
+        let Some(net) = parsed.net().filter(|net| matches!(net.scheme, Scheme::Http | Scheme::Https)) else {
             return Err("it is neither http nor https".to_owned());
-        }
+        };
         let mut request =
-            self.agent.post(url).content_type(self.content_type.as_str()).header("X-Event-Id", &message.id);
+            self.agent.post(address(net)).content_type(self.content_type.as_str()).header("X-Event-Id", &message.id);
+        if let Some(credentials) = &net.credentials {
+            request = request.header("Authorization", http_agent::basic(credentials));
+        }
         if let Some(secret) = &self.secret {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             request = request.header("X-Signature", signature(secret, now.as_secs(), &message.body));
@@ -58,6 +61,15 @@ impl Post for Http {
     }
 }
 
+/// The URL without its credentials; its own port stays unsaid, since `Host` is made of it.
+fn address(net: &NetUrl) -> String {
+    if net.port == net.scheme.default_port() {
+        format!("{}://{}{}", net.scheme.as_str(), net.host, net.path)
+    } else {
+        net.bare(&net.host)
+    }
+}
+
 fn reason(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Timeout(_) => "it did not answer in time".to_owned(),
@@ -66,5 +78,62 @@ fn reason(error: &ureq::Error) -> String {
         }
         ureq::Error::Io(error) => error.to_string(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::model::destination::Destinations;
+    use crate::model::ids::StreamKey;
+
+    #[test]
+    fn credentials_are_sent_as_they_are_meant_and_not_in_the_address() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = listener.local_addr().expect("bound");
+        let answering = std::thread::spawn(move || {
+            let (stream, _) = listener.accept().expect("called");
+            let lines = BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
+            let head: Vec<String> = lines.collect();
+            (&stream).write_all(b"HTTP/1.1 204 x\r\nConnection: close\r\n\r\n").expect("answered");
+            head
+        });
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let vetting =
+            Vetting { destinations: Destinations::deny(&[]), own: Vec::new(), runtime: runtime.handle().clone() };
+        let post = Http::new(vetting, None, HookContentType::Json);
+        let message = Message {
+            id: "r-1".into(),
+            stream: StreamKey { app: "live".parse().expect("app"), id: "s".parse().expect("id") },
+            action: "liveStreamStarted",
+            body: "{}".into(),
+        };
+        post.post(&format!("http://us%40er:p%3Aw@{address}/hook?x=1"), &message).expect("told");
+        let head = answering.join().expect("answers");
+        let header = |name: &str| {
+            let found =
+                head.iter().filter_map(|line| line.split_once(": ")).find(|(key, _)| key.eq_ignore_ascii_case(name));
+            found.map(|(_, value)| value.to_owned())
+        };
+        assert_eq!(head[0], "POST /hook?x=1 HTTP/1.1");
+        assert_eq!(header("authorization").as_deref(), Some("Basic dXNAZXI6cDp3"), "{head:?}");
+        assert_eq!(header("host"), Some(address.to_string()), "{head:?}");
+    }
+
+    #[test]
+    fn an_address_is_what_was_given_without_credentials_and_its_own_port() {
+        for (given, wanted) in [
+            ("https://u:p@example.org/a?b=c", "https://example.org/a?b=c"),
+            ("https://example.org:443/a", "https://example.org/a"),
+            ("http://example.org:443/a", "http://example.org:443/a"),
+            ("http://[2001:db8::1]:8080", "http://[2001:db8::1]:8080"),
+            ("http://example.org?x", "http://example.org?x"),
+        ] {
+            let url = SourceUrl::parse(given).expect("a URL");
+            assert_eq!(address(url.net().expect("a server")), wanted);
+        }
     }
 }

@@ -106,10 +106,9 @@ impl<'a> Client<'a> {
         let Context { destinations, own, runtime, .. } = &*attempt.context;
         let vetting = Vetting { destinations: destinations.clone(), own: own.tcp.clone(), runtime: runtime.clone() };
         let agent = http_agent::agent(config, vetting);
-        let authorization = url.credentials.as_ref().map(|credentials| {
-            let pair = format!("{}:{}", credentials.user, credentials.password.expose());
-            (format!("Basic {}", base64(pair.as_bytes())), url.host.clone(), url.port)
-        });
+        let authorization = url.credentials.as_ref();
+        let authorization =
+            authorization.map(|credentials| (http_agent::basic(credentials), url.host.clone(), url.port));
         Ok(Self { attempt, agent, authorization })
     }
 
@@ -259,35 +258,12 @@ impl Opened<'_> {
     }
 }
 
-/// RFC 4648, section 4.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let word = group.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
-        for at in 0..4 {
-            let letter = LETTERS[(word >> (18 - 6 * at)) as usize & 63];
-            out.push(if at <= group.len() { char::from(letter) } else { '=' });
-        }
-    }
-    out
-}
-
 /// The pause between two requests that failed, while media still waits in the queue.
 pub(super) const REQUEST_PAUSE: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_is_that_of_the_rfc() {
-        let cases =
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE=")];
-        for (plain, wanted) in cases {
-            assert_eq!(base64(plain.as_bytes()), wanted);
-        }
-    }
 
     #[test]
     fn credentials_go_to_their_own_server_alone() {
