@@ -283,7 +283,15 @@ impl Directory {
         entry.record = record;
         if let Some(unreadable) = unreadable {
             let gone = entry.unreadable.iter().filter(|row| unreadable.iter().all(|kept| kept.id != row.id));
-            told.extend(gone.map(|row| EventKind::EndpointRemoved(row.id.clone())));
+            for row in gone {
+                // A row that is replaced is the same endpoint, which can be read now.
+                let replaced =
+                    told.iter().position(|kind| matches!(kind, EventKind::EndpointAdded(id) if id.as_str() == row.id));
+                match (replaced, row.id.parse()) {
+                    (Some(at), Ok(id)) => told[at] = EventKind::EndpointChanged(id),
+                    _ => told.push(EventKind::EndpointRemoved(row.id.clone())),
+                }
+            }
             entry.unreadable = unreadable;
         }
         if fields_changed {

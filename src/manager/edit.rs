@@ -45,8 +45,10 @@ impl Task {
         let key = entry.record.key.clone();
         {
             let mut directory = self.shared.write();
+            let added = entry.record.endpoints.iter().map(|endpoint| EventKind::EndpointAdded(endpoint.id.clone()));
+            let told: Vec<EventKind> = std::iter::once(EventKind::BroadcastCreated).chain(added).collect();
             directory.entries.insert(key.clone(), entry);
-            directory.events.publish(key.clone(), EventKind::BroadcastCreated);
+            told.into_iter().for_each(|kind| directory.events.publish(key.clone(), kind));
         }
         self.refresh_source(&key);
         self.shared.read().entries.get(&key).map(Entry::view).ok_or(ManagerError::UnknownStream(key))

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::events::EventKind;
+use crate::model::ids::EndpointId;
 use crate::model::source::SourceState;
 
 /// Longer than any test.
@@ -205,4 +206,35 @@ async fn a_source_tells_its_steps_and_not_its_speed() {
         "changed",
     ];
     assert_eq!(told(&world), wanted);
+}
+
+#[tokio::test]
+async fn endpoints_of_a_new_broadcast_are_told_behind_it() {
+    let world = World::with(BOUNDS).await;
+    let endpoints = [A, B].map(|url| WantedEndpoint { id: None, url: url.to_owned() }).into();
+    world.manager.create(NewBroadcast { endpoints, ..new_broadcast("s") }).await.expect("created");
+    assert_eq!(told(&world), ["created", "endpoint added", "endpoint added"]);
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_changed_when_it_is_replaced_and_removed_when_it_is_left_out() {
+    let world = World::with(BOUNDS).await;
+    world.manager.create(new_broadcast("s")).await.expect("created");
+    let (one, two): (EndpointId, EndpointId) = ("one".parse().expect("id"), "two".parse().expect("id"));
+    for (id, url) in [(&one, A), (&two, B)] {
+        let url = SrtUrl::parse(url).expect("url");
+        world.manager.add_endpoint(key("s"), Some(id.clone()), url).await.expect("added");
+    }
+    world.manager.shutdown().await;
+    let store = Store::open(&format!("sqlite://{}", world.path.display())).await.expect("opens");
+    store.execute("UPDATE endpoints SET tracks = 'subtitles'").await;
+    store.close().await;
+    let world = world.restarted().await;
+    let wish = EndpointWish::plain(SrtUrl::parse(A).expect("url"));
+    world.manager.change_endpoint(key("s"), one, Seen::Unreadable, wish).await.expect("replaced");
+    assert_eq!(told(&world), ["endpoint changed"]);
+    let list = vec![WantedEndpoint { id: Some("one".to_owned()), url: A.to_owned() }];
+    let change = BroadcastChange { endpoints: Some(list), ..BroadcastChange::default() };
+    world.manager.update(key("s"), change).await.expect("changed");
+    assert_eq!(told(&world), ["endpoint changed", "endpoint removed"]);
 }
