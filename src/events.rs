@@ -14,6 +14,7 @@ use std::time::SystemTime;
 use rand::RngExt as _;
 use tokio::sync::broadcast;
 
+use crate::model::broadcast::BroadcastStatus;
 use crate::model::endpoint::Transition;
 use crate::model::ids::{EndpointId, StreamKey};
 use crate::model::source::{SourceFailure, SourceState};
@@ -44,6 +45,8 @@ pub enum EventKind {
     StreamHeld {
         /// This long.
         until: SystemTime,
+        /// How the broadcast is now.
+        status: BroadcastStatus,
     },
     /// Data flows again: of a publisher that came back, or of another one.
     StreamResumed,
@@ -51,6 +54,8 @@ pub enum EventKind {
     StreamEnded {
         /// Data had flowed.
         started: bool,
+        /// How the broadcast is now.
+        status: BroadcastStatus,
     },
     /// A pulled source took a step; with the last failure, until media comes again.
     Source(SourceState, Option<SourceFailure>),
@@ -175,7 +180,7 @@ mod tests {
         }
         let mut back = bus.subscribe(Some(1));
         assert_eq!((ids(&back), back.has_gap), (vec![2, 3], false));
-        bus.publish(stream(), EventKind::StreamEnded { started: false });
+        bus.publish(stream(), EventKind::StreamEnded { started: false, status: BroadcastStatus::Finished });
         assert_eq!(back.receiver.try_recv().expect("the next one").id, 4);
         assert_eq!(ids(&bus.subscribe(None)), Vec::<u64>::new());
         assert_eq!(ids(&bus.subscribe(Some(4))), Vec::<u64>::new());

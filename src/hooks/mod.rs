@@ -124,7 +124,7 @@ impl Hooks {
                     self.live.insert(key.clone(), about);
                 }
             }
-            EventKind::StreamEnded { started } => {
+            EventKind::StreamEnded { started, .. } => {
                 let kept = self.live.remove(key);
                 self.series.ended(key);
                 if *started {

@@ -299,11 +299,11 @@ impl Task {
             }
             let board = entry.boards.get(&endpoint.id);
             let was_off = board.is_some_and(|board| board.read(|seen| seen.state) == EndpointState::Disabled);
-            let state = match endpoint.enabled {
-                false => EndpointState::Disabled,
-                true if was_off => EndpointState::Idle,
-                true => continue,
-            };
+            if endpoint.enabled && !was_off {
+                continue;
+            }
+            // What a reader is shown: beside a stream that has ended, that is no wait for its begin.
+            let state = entry.endpoint_state(endpoint, None);
             let new = || Board::new(key.clone(), endpoint.id.clone(), events.clone());
             entry.boards.entry(endpoint.id.clone()).or_insert_with(new).step(state, 0, None);
         }

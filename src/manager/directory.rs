@@ -17,7 +17,7 @@ use super::sources::SourceReport;
 use super::streams::RunningStream;
 use super::{PublishRefusal, PublishRequest, Totals};
 use crate::events::{EventBus, EventKind};
-use crate::model::broadcast::{BroadcastRecord, PublishType};
+use crate::model::broadcast::{BroadcastRecord, BroadcastStatus, PublishType};
 use crate::model::endpoint::{EndpointRecord, EndpointState};
 use crate::model::ids::{AppName, EndpointId, StreamKey};
 use crate::store::{StoredBroadcast, UnreadableEndpoint};
@@ -263,7 +263,8 @@ impl Directory {
         let live = entry.live.take()?;
         // A stream that never started was never published.
         entry.published |= live.stream.is_some();
-        self.events.publish(key.clone(), EventKind::StreamEnded { started: live.started });
+        let (started, status) = (live.started, entry.status_ended());
+        self.events.publish(key.clone(), EventKind::StreamEnded { started, status });
         self.forget_unneeded(key);
         Some(live)
     }
@@ -304,7 +305,8 @@ impl Directory {
     pub(super) fn delete(&mut self, key: &StreamKey) -> Option<Live> {
         let live = self.entries.remove(key)?.live;
         if let Some(live) = &live {
-            self.events.publish(key.clone(), EventKind::StreamEnded { started: live.started });
+            let (started, status) = (live.started, BroadcastStatus::Finished);
+            self.events.publish(key.clone(), EventKind::StreamEnded { started, status });
         }
         self.events.publish(key.clone(), EventKind::BroadcastDeleted);
         live

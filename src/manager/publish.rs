@@ -20,6 +20,7 @@ use super::streams::RunningStream;
 use super::task::{Command, Reply, Session, Task};
 use super::{PublishRefusal, PublishRequest};
 use crate::events::EventKind;
+use crate::model::broadcast::BroadcastStatus;
 use crate::model::ids::StreamKey;
 use crate::stream::{Input, StreamSpec};
 
@@ -161,7 +162,9 @@ impl Task {
         });
         if let Some(before) = entry.live.take() {
             before.cancel.cancel();
-            events.publish(key.clone(), EventKind::StreamEnded { started: before.started });
+            entry.published |= before.stream.is_some();
+            let (started, status) = (before.started, entry.status());
+            events.publish(key.clone(), EventKind::StreamEnded { started, status });
         }
         events.publish(key.clone(), EventKind::StreamPreparing);
         let switched_on = entry.record.endpoints.iter().filter(|endpoint| endpoint.enabled).cloned().collect();
@@ -222,7 +225,8 @@ impl Task {
                 live.held = Some(Held { since: now, until, _timer: over.clone().drop_guard() });
                 let command = Command::HoldOver { key: key.clone(), generation };
                 let (commands, session) = (commands.downgrade(), live.cancel.clone());
-                directory.events.publish(key.clone(), EventKind::StreamHeld { until });
+                let status = directory.entries.get(key).map_or(BroadcastStatus::Preparing, Entry::status);
+                directory.events.publish(key.clone(), EventKind::StreamHeld { until, status });
                 tokio::spawn(async move {
                     tokio::select! {
                         () = over.cancelled() => return,

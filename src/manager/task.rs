@@ -21,6 +21,7 @@ use super::{
     Seen, Shared,
 };
 use crate::events::EventKind;
+use crate::model::broadcast::BroadcastStatus;
 use crate::model::endpoint::EndpointRecord;
 use crate::model::ids::{EndpointId, StreamKey};
 use crate::store::Store;
@@ -260,7 +261,8 @@ impl Task {
             for (key, entry) in &directory.entries {
                 if let Some(live) = &entry.live {
                     live.cancel.cancel();
-                    directory.events.publish(key.clone(), EventKind::StreamEnded { started: live.started });
+                    let (started, status) = (live.started, BroadcastStatus::Finished);
+                    directory.events.publish(key.clone(), EventKind::StreamEnded { started, status });
                 }
             }
         }

@@ -14,40 +14,7 @@ use crate::model::ids::StreamKey;
 use crate::store::UnreadableEndpoint;
 use crate::stream::{Board, EndpointSnapshot, StreamSnapshot};
 
-/// A broadcast's status, in Ant Media's words.
-///
-/// `Created` until the first publisher; `Preparing` while a publisher is there and no data has come, and while the
-/// stream is held for its publisher to come back; `Broadcasting` while data flows; `Finished` when the publisher is
-/// gone for good. Of a source that is pulled: `Preparing` while an attempt runs, `Error` between a failed one and the
-/// next. The store holds no history:
-/// after a restart a broadcast that a user created reads `Created` again, one that a publisher made
-/// reads `Finished`, since it can only have been published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum BroadcastStatus {
-    /// Never published since the start of the service.
-    Created,
-    /// A publisher is there or awaited, its data is not.
-    Preparing,
-    /// Live.
-    Broadcasting,
-    /// Its source has failed and is tried again.
-    Error,
-    /// Was live.
-    Finished,
-}
-
-impl BroadcastStatus {
-    /// The word on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Preparing => "preparing",
-            Self::Broadcasting => "broadcasting",
-            Self::Error => "error",
-            Self::Finished => "finished",
-        }
-    }
-}
+pub use crate::model::broadcast::BroadcastStatus;
 
 /// A broadcast as it is at one moment.
 #[derive(Debug, Clone)]
@@ -143,6 +110,11 @@ impl Entry {
         let stream = self.live.as_ref().and_then(|live| live.stream.as_ref());
         let source = self.source.as_ref().map(SourceReport::status);
         self.status_seen(stream.is_some_and(|stream| stream.begun().borrow().live), source.as_ref())
+    }
+
+    /// The status of one that has just ended, where it may be about to be forgotten.
+    pub(super) fn status_ended(&self) -> BroadcastStatus {
+        if self.is_stored() { self.status() } else { BroadcastStatus::Finished }
     }
 
     pub(super) fn status_seen(&self, data_flows: bool, source: Option<&SourceStatus>) -> BroadcastStatus {

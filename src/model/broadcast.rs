@@ -33,6 +33,41 @@ impl PublishType {
     }
 }
 
+/// A broadcast's status, in Ant Media's words.
+///
+/// `Created` until the first publisher; `Preparing` while a publisher is there and no data has come, and while the
+/// stream is held for its publisher to come back; `Broadcasting` while data flows; `Finished` when the publisher is
+/// gone for good. Of a source that is pulled: `Preparing` while an attempt runs, `Error` between a failed one and the
+/// next. The store holds no history:
+/// after a restart a broadcast that a user created reads `Created` again, one that a publisher made
+/// reads `Finished`, since it can only have been published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BroadcastStatus {
+    /// Never published since the start of the service.
+    Created,
+    /// A publisher is there or awaited, its data is not.
+    Preparing,
+    /// Live.
+    Broadcasting,
+    /// Its source has failed and is tried again.
+    Error,
+    /// Was live.
+    Finished,
+}
+
+impl BroadcastStatus {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Preparing => "preparing",
+            Self::Broadcasting => "broadcasting",
+            Self::Error => "error",
+            Self::Finished => "finished",
+        }
+    }
+}
+
 /// What is stored of a broadcast: what somebody wants, never how it fares.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BroadcastRecord {

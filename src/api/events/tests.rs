@@ -11,6 +11,7 @@ use super::listener::{self, QUEUE_MAX, Receiver, SLOW_MAX};
 use super::*;
 use crate::api::tests::World;
 use crate::events::EventKind;
+use crate::model::broadcast::BroadcastStatus;
 use crate::model::ids::StreamKey;
 
 /// A bound for everything a test waits for.
@@ -157,7 +158,8 @@ async fn who_comes_back_hears_exactly_what_was_missed() {
     let mut first = room.listen("", EVENTS, None);
     let seen = first.next().await.expect("hello").id;
     drop(first);
-    for kind in [EventKind::StreamStarted, EventKind::StreamEnded { started: true }] {
+    for kind in [EventKind::StreamStarted, EventKind::StreamEnded { started: true, status: BroadcastStatus::Finished }]
+    {
         room.publish("s", kind);
     }
     let mut back = room.listen("", EVENTS, Some(&seen));

@@ -125,8 +125,10 @@ impl Words<'_> {
         let more = match &event.kind {
             EventKind::StreamPreparing => json!({ "status": "preparing" }),
             EventKind::StreamStarted | EventKind::StreamResumed => json!({ "status": "broadcasting" }),
-            EventKind::StreamHeld { until } => json!({ "status": "preparing", "heldUntil": unix_ms(*until) }),
-            EventKind::StreamEnded { started } => json!({ "status": "finished", "started": started }),
+            EventKind::StreamHeld { until, status } => {
+                json!({ "status": status.as_str(), "heldUntil": unix_ms(*until) })
+            }
+            EventKind::StreamEnded { started, status } => json!({ "status": status.as_str(), "started": started }),
             EventKind::Source(state, failure) => {
                 json!({ "state": state.as_str(), "failure": failure.as_ref().map(source_failure) })
             }

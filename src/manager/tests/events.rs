@@ -18,8 +18,8 @@ fn told(world: &World) -> Vec<String> {
         EventKind::StreamStarted => "started".to_owned(),
         EventKind::StreamHeld { .. } => "held".to_owned(),
         EventKind::StreamResumed => "resumed".to_owned(),
-        EventKind::StreamEnded { started: true } => "ended".to_owned(),
-        EventKind::StreamEnded { started: false } => "ended unstarted".to_owned(),
+        EventKind::StreamEnded { started: true, .. } => "ended".to_owned(),
+        EventKind::StreamEnded { started: false, .. } => "ended unstarted".to_owned(),
         EventKind::Source(state, failure) => {
             format!("source {} {}", state.as_str(), failure.as_ref().map_or("", |failure| failure.cause.as_str()))
         }
@@ -237,4 +237,52 @@ async fn a_row_that_cannot_be_read_is_changed_when_it_is_replaced_and_removed_wh
     let change = BroadcastChange { endpoints: Some(list), ..BroadcastChange::default() };
     world.manager.update(key("s"), change).await.expect("changed");
     assert_eq!(told(&world), ["endpoint changed", "endpoint removed"]);
+}
+
+#[tokio::test]
+async fn a_status_that_is_told_is_the_one_that_is_shown() {
+    for hold_ms in [0, LONG_MS] {
+        let world = World::holding(hold_ms, BOUNDS).await;
+        let fields = serde_json::json!({ "type": "streamSource", "streamUrl": "http://192.0.2.1/x.ts" });
+        let fields = fields.as_object().expect("object").clone();
+        world.manager.create(NewBroadcast { fields, start: true, ..new_broadcast("s") }).await.expect("created");
+        let source = world.manager.wanted_sources().borrow().get(&key("s")).cloned().expect("wanted");
+        source.report.update(|status| status.state = SourceState::Waiting);
+        // Somebody else publishes under the name of a source that does not come in, and leaves.
+        let publication = world.publish("s").await;
+        world.streams.last().set_live();
+        until("it flows", || told(&world).ends_with(&["started".to_owned()])).await;
+        drop(publication);
+        let last = || match world.manager.events().subscribe(Some(0)).missed.last().map(|last| last.kind.clone()) {
+            Some(EventKind::StreamHeld { status, .. } | EventKind::StreamEnded { status, .. }) => Some(status.as_str()),
+            _ => None,
+        };
+        until("its end", || last().is_some()).await;
+        assert_eq!((last(), world.status("s")), (Some("error"), Some("error")), "held for {hold_ms} ms");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_switched_on_beside_an_ended_stream_is_told_as_it_is_shown() {
+    let world = World::with(BOUNDS).await;
+    world.manager.create(new_broadcast("s")).await.expect("created");
+    let id: EndpointId = world.add("s", A).await.expect("added").parse().expect("id");
+    for (published, state) in [(false, "idle"), (true, "finished")] {
+        if published {
+            let publication = world.publish("s").await;
+            let stream = world.streams.last();
+            stream.set_live();
+            drop(publication);
+            until("the end", || world.status("s") == Some("finished") && stream.is_closed()).await;
+        }
+        for enabled in [false, true] {
+            let record = world.manager.endpoint(&key("s"), id.as_str()).and_then(|view| view.record).expect("there");
+            let (seen, wish) = (Seen::Revision(record.revision), EndpointWish { enabled, ..EndpointWish::of(&record) });
+            world.manager.change_endpoint(key("s"), id.clone(), seen, wish).await.expect("switched");
+        }
+        let shown = world.manager.endpoint(&key("s"), id.as_str()).expect("there").state;
+        let told = told(&world);
+        let told = told.last().and_then(|word| word.strip_prefix("endpoint "));
+        assert_eq!((told, shown.as_str()), (Some(state), state));
+    }
 }
