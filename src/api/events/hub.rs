@@ -4,6 +4,7 @@
 //! Owns the position, the number of the last event that was told: whoever joins is brought up to it, and gets what
 //! follows with everybody. Must not know HTTP.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::listener::Listener;
 use super::words::{self, Tick, Words};
-use crate::events::{Event, EventBus};
+use crate::events::{Event, EventBus, EventKind};
 use crate::manager::Manager;
 use crate::model::ids::AppName;
 
@@ -24,6 +25,9 @@ pub(super) const TICK: Duration = Duration::from_secs(1);
 
 /// A connection on which nothing was sent for this long gets a comment: proxies close silent ones after 30 s and more.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// What a listener missed is told it in one piece, in bytes; of more, reading everything anew is the shorter way.
+pub(super) const REPLAY_MAX: usize = 2 * 1024 * 1024;
 
 /// Somebody who wants to listen.
 pub(super) struct Join {
@@ -109,7 +113,7 @@ impl Hub {
             return;
         }
         let (name, stream) = (words::name(&event.kind), event.stream.id.as_str());
-        let (now, told) = (Instant::now(), self.words().event(event, &self.manager));
+        let (now, told) = (Instant::now(), self.words().event(event, Some(&self.manager)));
         self.listeners.retain_mut(|listener| {
             let wanted = listener.filter.wants(name) && listener.filter.wants_stream(stream);
             !wanted || listener.tell(now, told.clone())
@@ -129,15 +133,10 @@ impl Hub {
                 if subscription.has_gap {
                     [words.hello(None), words.gap("forgotten")].concat().into()
                 } else {
-                    // In one piece, however much it is: a queue is for what is to come.
-                    let mut pieces = vec![words.hello(Some(after))];
-                    let missed = subscription.missed.iter().filter(|event| event.id <= self.position);
-                    pieces.extend(
-                        missed
-                            .filter(|event| self.wants(&listener, event))
-                            .map(|event| words.event(event, &self.manager)),
-                    );
-                    Bytes::from(pieces.concat())
+                    self.missed(&listener, after, &subscription.missed).unwrap_or_else(|| {
+                        tracing::debug!("a listener to events has missed too much to be told all of it");
+                        [words.hello(None), words.gap("tooMuch")].concat().into()
+                    })
                 }
             }
         };
@@ -152,6 +151,29 @@ impl Hub {
         if kept {
             self.listeners.push(listener);
         }
+    }
+
+    /// What a listener missed, in one piece: a queue is for what is to come. None of more than [`REPLAY_MAX`].
+    fn missed(&self, listener: &Listener, after: u64, missed: &[Arc<Event>]) -> Option<Bytes> {
+        let words = self.words();
+        let missed: Vec<_> =
+            missed.iter().filter(|event| event.id <= self.position && self.wants(listener, event)).collect();
+        // A record is shown as it is now, so the last event that shows it is enough.
+        let mut shown = HashMap::new();
+        for event in &missed {
+            if let EventKind::EndpointAdded(id) | EventKind::EndpointChanged(id) = &event.kind {
+                shown.insert((&event.stream, id), event.id);
+            }
+        }
+        let last: HashSet<u64> = shown.into_values().collect();
+        let mut piece = words.hello(Some(after)).to_vec();
+        for event in missed {
+            piece.extend_from_slice(&words.event(event, last.contains(&event.id).then_some(&self.manager)));
+            if piece.len() > REPLAY_MAX {
+                return None;
+            }
+        }
+        Some(piece.into())
     }
 
     fn wants(&self, listener: &Listener, event: &Event) -> bool {

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::hub::{Hub, Join};
+use super::hub::{Hub, Join, REPLAY_MAX};
 use super::listener::{self, QUEUE_MAX, Receiver, SLOW_MAX};
 use super::*;
 use crate::api::tests::World;
 use crate::events::EventKind;
+use crate::manager::{EndpointWish, Seen};
 use crate::model::broadcast::BroadcastStatus;
 use crate::model::ids::StreamKey;
+use crate::model::source::SourceState;
 
 /// A bound for everything a test waits for.
 const WAIT: Duration = Duration::from_secs(10);
@@ -189,6 +191,68 @@ async fn what_cannot_be_made_good_is_told_as_a_gap() {
     }
     let mut ear = room.listen("", EVENTS, Some(&format!("{run}-0")));
     assert_eq!(ear.names(2).await, ["hello", "gap"]);
+}
+
+#[tokio::test]
+async fn of_an_endpoint_that_changed_often_its_record_comes_once_with_the_last_change() {
+    let room = Room::new().await;
+    let manager = &room.world.manager;
+    let run = manager.events().run().to_owned();
+    let _publication = room.world.publish("s").await;
+    for port in [9000, 9001] {
+        let url = crate::model::srt_url::SrtUrl::parse(&format!("srt://192.0.2.1:{port}")).expect("url");
+        let id = format!("e{port}").parse().expect("id");
+        manager.add_endpoint(key("s"), Some(id), url).await.expect("added");
+    }
+    for label in ["one", "two"] {
+        let record = manager.endpoint(&key("s"), "e9000").and_then(|view| view.record).expect("there");
+        let wish = EndpointWish { label: Some(label.to_owned()), ..EndpointWish::of(&record) };
+        manager.change_endpoint(key("s"), record.id, Seen::Revision(record.revision), wish).await.expect("changed");
+    }
+    let mut ear = room.listen("", "endpointAdded,endpointChanged", Some(&format!("{run}-0")));
+    ear.next().await.expect("hello");
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        let Heard { name, data, .. } = ear.next().await.expect("more");
+        let label = data.get("endpoint").map(|endpoint| endpoint["label"].as_str().unwrap_or("none").to_owned());
+        told.push((name, data["endpointId"].as_str().expect("an id").to_owned(), label));
+    }
+    let wanted = [
+        ("endpointAdded", "e9000", None),
+        ("endpointAdded", "e9001", Some("none")),
+        ("endpointChanged", "e9000", None),
+        ("endpointChanged", "e9000", Some("two")),
+    ];
+    let wanted = wanted.map(|(name, id, label)| (name.to_owned(), id.to_owned(), label.map(str::to_owned)));
+    assert_eq!(told, wanted);
+}
+
+#[tokio::test]
+async fn who_missed_more_than_is_told_in_one_piece_reads_everything_anew() {
+    const PIECE: usize = 64 * 1024;
+    let room = Room::new().await;
+    let run = room.world.manager.events().run().to_owned();
+    let failure = crate::model::source::SourceFailure {
+        cause: "x".repeat(PIECE),
+        phase: "connect",
+        attempt: 1,
+        since: std::time::SystemTime::now(),
+        next_retry_at: None,
+    };
+    let fail = || room.publish("s", EventKind::Source(SourceState::Waiting, Some(failure.clone())));
+    let fitting = REPLAY_MAX / PIECE - 1;
+    (0..fitting).for_each(|_| fail());
+    let mut ear = room.listen("", EVENTS, Some(&format!("{run}-0")));
+    let hello = ear.next().await.expect("hello");
+    assert_eq!(hello.data["resumed"], Value::Bool(true));
+    assert_eq!(ear.names(fitting).await, vec!["sourceState"; fitting]);
+    fail();
+    assert_eq!(ear.names(1).await, ["sourceState"], "as it happens");
+    let mut ear = room.listen("", EVENTS, Some(&format!("{run}-0")));
+    let hello = ear.next().await.expect("hello");
+    let gap = ear.next().await.expect("a gap");
+    assert_eq!((&hello.data["resumed"], gap.name.as_str()), (&Value::Bool(false), "gap"));
+    assert_eq!((&gap.data["reason"], gap.id), (&"tooMuch".into(), format!("{run}-{}", fitting + 1)));
 }
 
 #[tokio::test]

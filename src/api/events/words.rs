@@ -114,8 +114,8 @@ impl Words<'_> {
         format!(": {}\nid: {}-{}\n\n", self.app.map_or("all", AppName::as_str), self.run, self.position).into()
     }
 
-    /// What happened.
-    pub(super) fn event(&self, event: &Event, manager: &Manager) -> Bytes {
+    /// What happened. Without a manager to ask, an endpoint's record is left out: a later event has it.
+    pub(super) fn event(&self, event: &Event, manager: Option<&Manager>) -> Bytes {
         let mut data = Map::new();
         if self.app.is_none() {
             data.insert("app".into(), event.stream.app.as_str().into());
@@ -133,8 +133,11 @@ impl Words<'_> {
                 json!({ "state": state.as_str(), "failure": failure.as_ref().map(source_failure) })
             }
             EventKind::EndpointAdded(id) | EventKind::EndpointChanged(id) => {
-                let endpoint = manager.endpoint(&event.stream, id.as_str());
-                json!({ "endpointId": id.as_str(), "endpoint": endpoint.as_ref().map(EndpointResource::of) })
+                data.insert("endpointId".into(), id.as_str().into());
+                manager.map_or(Value::Null, |manager| {
+                    let endpoint = manager.endpoint(&event.stream, id.as_str());
+                    json!({ "endpoint": endpoint.as_ref().map(EndpointResource::of) })
+                })
             }
             EventKind::EndpointRemoved(id) => json!({ "endpointId": id }),
             EventKind::Endpoint(id, step) => {
