@@ -33,6 +33,12 @@ pub fn yield_to_others() -> io::Result<()> {
     }
 }
 
+/// What this machine calls itself, with or without a domain, as the kernel has it (hostname(7)).
+pub fn host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
 /// Bytes that have come by a TCP connection since its begin (tcp(7), `TCP_INFO`).
 ///
 /// # Errors

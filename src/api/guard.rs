@@ -3,7 +3,8 @@
 //! Owns the decision who may ask. Must not read a header to learn the client's address: anybody can
 //! write `X-Forwarded-For`, so only the TCP peer counts. The hard thing: a browser must be able to
 //! read a refusal, so CORS stands outside the filter. And a browser whose address is allowed asks for every page that
-//! is open in it, so a change is taken only from the service's own pages and those in `rest.origins`.
+//! is open in it, so a change is taken only from the service's own pages and those in `rest.origins`. By plain HTTP a
+//! page is known to be the service's own by the name it came by, and a name may be anybody's (DNS rebinding).
 
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -16,6 +17,7 @@ use actix_web::http::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderMap, HeaderName,
     HeaderValue, ORIGIN,
 };
+use actix_web::http::uri::Authority;
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, HttpResponseBuilder, ResponseError as _, web};
@@ -24,6 +26,7 @@ use ipnet::IpNet;
 use super::ApiState;
 use super::error::ApiError;
 use crate::config::Settings;
+use crate::os;
 
 const ALLOWED_METHODS: &str = "GET,POST,HEAD,OPTIONS,PUT,DELETE,PATCH";
 const ALLOWED_HEADERS: &str = "Accept,Origin,X-Requested-With,Access-Control-Request-Method,Access-Control-Request-Headers,Content-Type,Authorization,If-Match,If-None-Match";
@@ -42,6 +45,16 @@ const FOREIGN_PAGE: &str =
 /// Answered to one that asks for what is not everybody's to see.
 const FOREIGN_READER: &str =
     "A web page of another origin may not see this; rest.origins in the configuration names those that may";
+
+/// Answered to a page that was fetched under a name which somebody else may own. The name is the client's own text, so it
+/// is not repeated.
+const FOREIGN_NAME: &str = "Whoever owns a name can point it at this machine, so by plain HTTP a web page may change \
+    something here only under an address, localhost, a name without a dot or this machine's own, or one in .local, \
+    .internal, .home.arpa or .localhost; rest.origins in the configuration names others, as http://HOST:PORT";
+
+/// What no stranger can have a name in: the machine itself, the link, and what is reserved for private networks
+/// (RFC 6761, RFC 6762, RFC 8375, ICANN's resolution 2024.07.29.06).
+const PRIVATE_SUFFIXES: [&str; 4] = [".localhost", ".local", ".home.arpa", ".internal"];
 
 /// `Sec-Fetch-Site` of a page of ours, and of what its user has typed.
 const OWN_SITES: [&str; 2] = ["same-origin", "none"];
@@ -120,10 +133,18 @@ pub(super) async fn own_pages<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
     let state = request.app_data::<web::Data<ApiState>>();
-    if state.is_some_and(|state| may_change(request.method(), request.headers(), &state.settings.rest.origins)) {
-        return Ok(next.call(request).await?.map_into_left_body());
-    }
-    let refusal = ApiError::new(StatusCode::FORBIDDEN, FOREIGN_PAGE).error_response();
+    let asks = state.map_or(Page::Foreign, |state| {
+        if [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) {
+            return Page::Own;
+        }
+        page(request.headers(), &state.settings.rest.origins, os::host_name)
+    });
+    let reason = match asks {
+        Page::Own => return Ok(next.call(request).await?.map_into_left_body()),
+        Page::Foreign => FOREIGN_PAGE,
+        Page::Named => FOREIGN_NAME,
+    };
+    let refusal = ApiError::new(StatusCode::FORBIDDEN, reason).error_response();
     Ok(request.into_response(refusal).map_into_right_body())
 }
 
@@ -133,34 +154,58 @@ pub(super) async fn own_pages_alone<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
     let state = request.app_data::<web::Data<ApiState>>();
-    if state.is_some_and(|state| is_own_page(request.headers(), &state.settings.rest.origins)) {
+    let asks = state.map(|state| page(request.headers(), &state.settings.rest.origins, os::host_name));
+    if asks == Some(Page::Own) {
         return Ok(next.call(request).await?.map_into_left_body());
     }
     let refusal = ApiError::new(StatusCode::FORBIDDEN, FOREIGN_READER).error_response();
     Ok(request.into_response(refusal).map_into_right_body())
 }
 
-fn may_change(method: &Method, headers: &HeaderMap, origins: &[String]) -> bool {
-    [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) || is_own_page(headers, origins)
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Page {
+    /// A page of ours, one of an origin in `rest.origins`, or no browser.
+    Own,
+    /// A page of another origin.
+    Foreign,
+    /// A page that came by a name of its own choice: of ours, or of somebody who has let that name point here since.
+    Named,
 }
 
-/// Whether a page of ours asks, one of an origin in `origins`, or no browser.
-fn is_own_page(headers: &HeaderMap, origins: &[String]) -> bool {
+fn page(headers: &HeaderMap, origins: &[String], own_name: impl FnOnce() -> Option<String>) -> Page {
+    let own = |own: bool| if own { Page::Own } else { Page::Foreign };
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("null"));
     let site = text(HeaderName::from_static("sec-fetch-site"));
     let Some(origin) = text(ORIGIN) else {
-        return site.is_none_or(|site| OWN_SITES.contains(&site));
+        return own(site.is_none_or(|site| OWN_SITES.contains(&site)));
     };
     if origins.iter().any(|listed| listed == "*" || listed.eq_ignore_ascii_case(origin)) {
-        return true;
+        return Page::Own;
     }
-    match site {
-        Some(site) => OWN_SITES.contains(&site),
-        None => {
-            let asked = origin.split_once("://").map(|(_, authority)| authority);
-            asked.is_some_and(|asked| text(HOST).is_some_and(|host| host.eq_ignore_ascii_case(asked)))
-        }
+    if let Some(site) = site {
+        return own(OWN_SITES.contains(&site));
     }
+    let Some((scheme, asked)) = origin.split_once("://") else { return Page::Foreign };
+    if !text(HOST).is_some_and(|host| host.eq_ignore_ascii_case(asked)) {
+        return Page::Foreign;
+    }
+    // By HTTPS it has shown a certificate for the name.
+    match scheme.eq_ignore_ascii_case("https") || is_no_strangers(asked, own_name) {
+        true => Page::Own,
+        false => Page::Named,
+    }
+}
+
+/// Whether nobody from outside can make this host lead here: DNS rebinding takes a name of one's own.
+fn is_no_strangers(authority: &str, own_name: impl FnOnce() -> Option<String>) -> bool {
+    let Ok(authority) = authority.parse::<Authority>() else { return false };
+    let host = authority.host().trim_end_matches('.').to_ascii_lowercase();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.parse::<IpAddr>().is_ok()
+        || !host.contains('.')
+        || PRIVATE_SUFFIXES.iter().any(|suffix| host.ends_with(suffix))
+        || own_name().is_some_and(|name| name.eq_ignore_ascii_case(&host))
 }
 
 /// Answers preflights and lets scripts of any origin read the answers, as Ant Media does.
@@ -219,26 +264,24 @@ mod tests {
         let any = ["*".to_owned()];
         let own = "http://10.0.0.5:5080";
         let evil = "http://evil.example";
-        for (method, origin, site, origins, wanted) in [
-            ("POST", None, None, &[][..], true),
-            ("POST", Some(own), None, &[], true),
-            ("POST", Some("HTTP://10.0.0.5:5080"), None, &[], true),
-            ("DELETE", Some(evil), None, &[], false),
-            ("POST", Some("http://10.0.0.5:5081"), None, &[], false),
+        for (origin, site, origins, wanted) in [
+            (None, None, &[][..], true),
+            (Some(own), None, &[], true),
+            (Some("HTTP://10.0.0.5:5080"), None, &[], true),
+            (Some(evil), None, &[], false),
+            (Some("http://10.0.0.5:5081"), None, &[], false),
             // A sandboxed frame, a file.
-            ("POST", Some("null"), None, &[], false),
-            ("POST", Some(""), None, &[], false),
+            (Some("null"), None, &[], false),
+            (Some(""), None, &[], false),
             // Behind a proxy that names another host.
-            ("PATCH", Some("https://panel.example.org"), Some("same-origin"), &[], true),
-            ("PUT", Some(own), Some("cross-site"), &[], false),
-            ("PUT", Some(evil), Some("same-site"), &[], false),
-            ("POST", None, Some("none"), &[], true),
-            ("POST", None, Some("cross-site"), &[], false),
-            ("GET", Some(evil), Some("cross-site"), &[], true),
-            ("OPTIONS", Some(evil), Some("cross-site"), &[], true),
-            ("POST", Some("https://dash.example.org"), Some("cross-site"), &listed, true),
-            ("POST", Some("https://dash.example.org.evil"), Some("cross-site"), &listed, false),
-            ("POST", Some(evil), Some("cross-site"), &any, true),
+            (Some("https://panel.example.org"), Some("same-origin"), &[], true),
+            (Some(own), Some("cross-site"), &[], false),
+            (Some(evil), Some("same-site"), &[], false),
+            (None, Some("none"), &[], true),
+            (None, Some("cross-site"), &[], false),
+            (Some("https://dash.example.org"), Some("cross-site"), &listed, true),
+            (Some("https://dash.example.org.evil"), Some("cross-site"), &listed, false),
+            (Some(evil), Some("cross-site"), &any, true),
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(HOST, HeaderValue::from_static("10.0.0.5:5080"));
@@ -247,8 +290,36 @@ mod tests {
             };
             give(ORIGIN, origin);
             give(HeaderName::from_static("sec-fetch-site"), site);
-            let method = method.parse().expect("method");
-            assert_eq!(may_change(&method, &headers, origins), wanted, "{method} {origin:?} {site:?}");
+            let wanted = if wanted { Page::Own } else { Page::Foreign };
+            assert_eq!(page(&headers, origins, || None), wanted, "{origin:?} {site:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_anybody_may_own_is_no_proof_of_our_own_page() {
+        for (origin, wanted) in [
+            ("http://evil.example:5080", Page::Named),
+            ("http://127.0.0.1.evil.example", Page::Named),
+            ("http://notlocal:5080", Page::Own),
+            ("http://studio-pc:5080", Page::Own),
+            ("http://Studio-PC.local:5080", Page::Own),
+            ("http://studio-pc.local.", Page::Own),
+            ("http://panel.localhost:5080", Page::Own),
+            ("http://panel.internal", Page::Own),
+            ("http://panel.home.arpa", Page::Own),
+            ("http://restream.example.org:5080", Page::Own),
+            ("http://xrestream.example.org:5080", Page::Named),
+            ("http://192.0.2.7", Page::Own),
+            ("http://[2001:db8::7]:5080", Page::Own),
+            // It has shown a certificate.
+            ("https://evil.example:5443", Page::Own),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ORIGIN, HeaderValue::from_static(origin));
+            headers.insert(HOST, HeaderValue::from_static(origin.split_once("//").expect("an origin").1));
+            assert_eq!(page(&headers, &[], || Some("Restream.example.org".into())), wanted, "{origin}");
+            let listed = [origin.to_owned()];
+            assert_eq!(page(&headers, &listed, || None), Page::Own, "{origin} is in rest.origins");
         }
     }
 
