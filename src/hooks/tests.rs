@@ -130,6 +130,31 @@ async fn dead_receivers_delay_nobody() {
     deliveries.drain(WAIT).await;
 }
 
+#[tokio::test]
+async fn a_dead_receiver_is_still_known_with_the_next_message() {
+    let receivers = Arc::new(Receivers::default());
+    let deliveries = Deliveries::new(Arc::clone(&receivers) as Arc<dyn Post>, Bounds { attempts: 1, ..BOUNDS });
+    let dead = 40;
+    let tell_the_dead = || {
+        for n in 0..dead {
+            deliveries.push(&format!("http://dead/{n}"), message("x"));
+        }
+    };
+    receivers.set(|state| state.failures = dead);
+    tell_the_dead();
+    deliveries.drain(WAIT).await;
+    receivers.set(|state| state.hanging = Some("http://dead"));
+    tell_the_dead();
+    until("as many as may hang do", || receivers.seen().len() == dead + 8).await;
+    let begin = Instant::now();
+    deliveries.push("http://well", message("y"));
+    until("and the one that works is told", || receivers.ids("http://well") == ["y"]).await;
+    assert!(begin.elapsed() < WAIT / 2, "not once the dead had let go");
+    assert_eq!(receivers.seen().len(), dead + 9);
+    receivers.set(|state| state.hanging = None);
+    deliveries.drain(WAIT).await;
+}
+
 #[test]
 fn waits_double_up_to_a_bound() {
     let bounds = Bounds::default();

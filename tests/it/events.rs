@@ -230,6 +230,10 @@ fn actions_with_a_shutdown() -> Vec<String> {
     wait_until(LATER, "the other one is told", || hook.actions() == ["liveStreamStarted"]);
     assert_eq!(hook.told()[0].header("x-signature"), None);
     service.stop();
-    assert!(!service.log().contains("hunter2") && dead.told().iter().all(|one| one.action() == "liveStreamStarted"));
+    assert!(
+        !service.log().contains("hunter2")
+            && !service.log().contains("swordfish")
+            && dead.told().iter().all(|one| one.action() == "liveStreamStarted")
+    );
     hook.actions()
 }

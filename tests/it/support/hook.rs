@@ -45,7 +45,7 @@ impl Hook {
     /// Listens on a free port; `status` is asked with the number of each request, from 0. `None`: no answer at all.
     pub fn listen(status: impl Fn(usize) -> Option<u16> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let url = format!("http://{}/hook?token=hunter2", listener.local_addr().expect("bound"));
+        let url = format!("http://{}/hook/swordfish?token=hunter2", listener.local_addr().expect("bound"));
         let told = Arc::<Mutex<Vec<Told>>>::default();
         let (into, status) = (Arc::clone(&told), Arc::new(status));
         std::thread::spawn(move || {
