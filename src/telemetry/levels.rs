@@ -119,7 +119,7 @@ pub fn raise(category: &str, level: u8, seconds: u64) -> Result<Raised, RaiseErr
     gst::log::set_threshold_for_name(category, debug_level);
     start_lowering();
     CHANGED.notify_all();
-    tracing::info!(category, level, seconds, "GStreamer's log is raised");
+    tracing::info!(category, gst_level = level, seconds, "GStreamer's log is raised");
     Ok(raised)
 }
 
