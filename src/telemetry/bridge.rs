@@ -33,15 +33,17 @@ pub(super) fn gst_debug_is_set() -> bool {
 /// log function unless it was removed before.
 pub(super) fn install() {
     gst::log::remove_default_log_function();
-    // What GST_DEBUG asks for comes whole.
-    let limiter = (!gst_debug_is_set()).then(|| Mutex::new(Limiter::default()));
+    let (limiter, whole) = (Mutex::new(Limiter::default()), gst_debug_is_set());
     gst::log::add_log_function(move |category, level, _file, _function, _line, object, message| {
         let Some(level) = level_of(level) else { return };
-        let verdict = limiter.as_ref().map_or(Verdict::Write { suppressed: 0 }, |limiter| {
-            let raised = levels::is_raised(category.name());
+        let raised = levels::is_raised(category.name());
+        let verdict = if whole && !raised {
+            // What GST_DEBUG asks for comes whole.
+            Verdict::Write { suppressed: 0 }
+        } else {
             let (mut limiter, now) = (limiter.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
             if raised { limiter.admit_raised(now) } else { limiter.admit(category.name(), now) }
-        });
+        };
         let Verdict::Write { suppressed } = verdict else { return };
         let object = object.map(ToString::to_string).unwrap_or_default();
         let message = message.get();
