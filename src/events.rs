@@ -121,11 +121,6 @@ impl Default for EventBus {
 }
 
 impl EventBus {
-    /// Who listens now.
-    pub fn listeners(&self) -> usize {
-        self.0.sender.receiver_count()
-    }
-
     fn kept(&self) -> MutexGuard<'_, VecDeque<Arc<Event>>> {
         self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }

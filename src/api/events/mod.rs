@@ -66,6 +66,11 @@ impl Events {
         Self { manager, runtime, places: Arc::new(Semaphore::new(LISTENERS_MAX)), hubs: Mutex::default(), stopping }
     }
 
+    /// How many listen now.
+    pub(super) fn listeners(&self) -> usize {
+        LISTENERS_MAX.saturating_sub(self.places.available_permits())
+    }
+
     /// Hands a listener to its application's hub, or to that of all. False when the service ends.
     fn join(&self, app: Option<AppName>, join: Join) -> bool {
         let mut hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner);

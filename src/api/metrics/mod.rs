@@ -77,7 +77,7 @@ async fn metrics(state: web::Data<ApiState>) -> Result<HttpResponse, ApiError> {
 fn scrape(state: &ApiState) -> Result<String, std::fmt::Error> {
     let (streams, sums) = state.sums.take(|| state.manager.survey());
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Scrape { streams, sums, listeners: state.manager.events().listeners() }));
+    registry.register_collector(Box::new(Scrape { streams, sums, listeners: state.events.listeners() }));
     let mut text = String::new();
     text::encode(&mut text, &registry)?;
     Ok(text)

@@ -43,7 +43,7 @@ pub(super) fn write(page: &mut Page<'_>, scrape: &Scrape) -> fmt::Result {
     });
     page.gauge(("srt_restream_publishers", None, "Publishers and pulled sources connected, by protocol"), publishers)?;
     page.gauge(
-        ("srt_restream_event_listeners", None, "Who listens to events inside the service: event streams, webhooks"),
+        ("srt_restream_event_listeners", None, "Listeners to server-sent events, 64 at most"),
         none(scrape.listeners as f64),
     )?;
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{World, request};
+use actix_web::{App, test};
+
+use super::{LOCAL, World, configure, request};
 
 /// Its names, with the type of each.
 fn types(text: &str) -> BTreeMap<String, String> {
@@ -89,6 +91,28 @@ async fn a_counter_does_not_go_back_with_the_next_publication() {
     assert_eq!(received().await, Some(4711.0), "the new one has sent nothing");
     world.streams.last().set_live();
     assert_eq!(received().await, Some(2.0 * 4711.0));
+}
+
+#[actix_web::test]
+async fn those_who_listen_to_events_are_counted_each() {
+    let world = World::new().await;
+    let counted = || async {
+        let text = world.get("/metrics").await.text;
+        let found = samples(&text).into_iter().find(|(name, ..)| name == "srt_restream_event_listeners");
+        found.map(|(.., value)| value)
+    };
+    assert_eq!(counted().await, Some(0.0));
+    let state = std::sync::Arc::clone(&world.state);
+    let app = test::init_service(App::new().configure(|config| configure(config, state))).await;
+    let mut listening = Vec::new();
+    for path in ["/live/rest/v2/events", "/live/rest/v2/events", "/rest/v2/events"] {
+        let answer = test::call_service(&app, request("GET", path, LOCAL).to_request()).await;
+        assert_eq!(answer.status(), 200);
+        listening.push(answer);
+    }
+    assert_eq!(counted().await, Some(3.0));
+    listening.truncate(1);
+    assert_eq!(counted().await, Some(1.0));
 }
 
 #[actix_web::test]
