@@ -26,6 +26,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::ApiState;
+use super::error::ApiError;
 use super::problem::Problem;
 use super::rest::target::{App, Query};
 use crate::manager::Manager;
@@ -98,11 +99,12 @@ impl Events {
 )]
 pub(super) async fn events(
     state: web::Data<ApiState>,
-    App(app): App,
-    query: Query,
+    app: Result<App, ApiError>,
+    query: Result<Query, ApiError>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    listen(&state, Some(app), &query, &request)
+    let App(app) = app?;
+    listen(&state, Some(app), &query?, &request)
 }
 
 /// The same of all applications at once: a browser opens six connections to a server at most, and each stream of events
@@ -119,10 +121,10 @@ pub(super) async fn events(
 )]
 pub(super) async fn events_of_all(
     state: web::Data<ApiState>,
-    query: Query,
+    query: Result<Query, ApiError>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    listen(&state, None, &query, &request)
+    listen(&state, None, &query?, &request)
 }
 
 fn listen(

@@ -188,8 +188,8 @@ fn complete(path: &str, operation: &mut Operation) {
     if let Some(id) = &mut operation.operation_id {
         *id = format!("{tag}.{id}");
     }
-    let compatible =
-        tag == COMPATIBLE || !path.contains("/endpoints") && path.contains("/rest/v2/") && tag != "diagnosis";
+    let ours = path.contains("/endpoints") || ["diagnosis", "events"].contains(&tag.as_str());
+    let compatible = tag == COMPATIBLE || !ours && path.contains("/rest/v2/");
     let mut refusals = Vec::new();
     let health = path.starts_with("/health/");
     if path.contains('{') {

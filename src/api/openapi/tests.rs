@@ -95,3 +95,24 @@ async fn the_page_loads_nothing_from_elsewhere() {
         assert!(!answer.text.contains("http://") && !answer.text.contains("https://"), "{path}");
     }
 }
+
+#[actix_web::test]
+async fn events_are_refused_as_the_document_says() {
+    let world = World::new().await;
+    let json: serde_json::Value = serde_json::from_str(&document().to_json().expect("JSON")).expect("JSON");
+    for (path, asked, status) in [
+        ("/{app}/rest/v2/events", "/live/rest/v2/events?types=x", 400),
+        ("/{app}/rest/v2/events", "/live/rest/v2/events?types=%FF", 400),
+        ("/{app}/rest/v2/events", "/nothing/rest/v2/events", 404),
+        ("/rest/v2/events", "/rest/v2/events?types=x", 400),
+        ("/rest/v2/events", "/rest/v2/events?types=%FF", 400),
+    ] {
+        let answer = world.get(asked).await;
+        assert_eq!(answer.status, status, "{asked}: {}", answer.text);
+        let documented = &json["paths"][path]["get"]["responses"][status.to_string()]["content"];
+        let kinds: Vec<&String> = documented.as_object().expect("its types").keys().collect();
+        let kind = answer.headers.get("content-type").and_then(|kind| kind.to_str().ok());
+        assert_eq!(kind, kinds.first().map(|kind| kind.as_str()), "{asked}: {}", answer.text);
+        assert_eq!((kinds.len(), answer.json()["status"].as_u64()), (1, Some(u64::from(status))), "{asked}");
+    }
+}

@@ -55,7 +55,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         web::scope("/{app}/rest/v2")
             .app_data(bad_path)
             .service(resource("/version").get(version).done())
-            .service(resource("/events").get(events::events).done())
+            .service(resource("/events").get(events::events).done_with_problems())
             .service(resource("/broadcasts/create").post(broadcasts::create).done())
             .service(resource("/broadcasts/list/{offset}/{size}").get(lists::list).done())
             .service(resource("/broadcasts/count").get(lists::count).done())
