@@ -162,15 +162,28 @@ fn gauges() -> [Gauge; 16] {
             ),
             |it| it.statistics.advice.as_ref().map(|advice| f64::from(advice.latency_ms) / 1e3),
         ),
-        (("srt_restream_endpoint_encrypted", None, "1 while what is sent is encrypted, else 0"), |it| {
-            link(it, |link| f64::from(u8::from(matches!(link.encryption, Encryption::Aes(_)))))
-        }),
+        (
+            (
+                "srt_restream_endpoint_encrypted",
+                None,
+                "1 while what is sent is encrypted, 0 while it is not; no sample where that is not known",
+            ),
+            |it| encrypted(it.statistics.link.as_ref()?.encryption),
+        ),
     ]
 }
 
 /// Something of the link that is measured in milliseconds, once it is known.
 fn seconds(it: &EndpointSurvey, read: fn(&LinkGauges) -> Option<f64>) -> Option<f64> {
     it.statistics.link.as_ref().and_then(read).map(|ms| ms / 1e3)
+}
+
+fn encrypted(encryption: Encryption) -> Option<f64> {
+    match encryption {
+        Encryption::Aes(_) => Some(1.0),
+        Encryption::None | Encryption::Failed => Some(0.0),
+        Encryption::Unknown => None,
+    }
 }
 
 /// Seconds since 1970.
@@ -211,4 +224,22 @@ pub(super) fn write(page: &mut Page<'_>, scrape: &Scrape) -> fmt::Result {
         page.counter(about, all().map(|(labels, endpoint)| (labels, value(&endpoint.statistics) as f64)))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encryption_that_is_not_known_is_no_sample() {
+        for (encryption, wanted) in [
+            (Encryption::None, Some(0.0)),
+            (Encryption::Failed, Some(0.0)),
+            (Encryption::Aes(0), Some(1.0)),
+            (Encryption::Aes(32), Some(1.0)),
+            (Encryption::Unknown, None),
+        ] {
+            assert_eq!(encrypted(encryption), wanted, "{encryption:?}");
+        }
+    }
 }

@@ -36,29 +36,43 @@ const STREAM_COUNTERS: [OfStream; 2] = [
 ];
 
 const INGEST_COUNTERS: [OfIngest; 5] = [
-    (("srt_restream_ingest_received_packets", None, "Packets of an SRT publisher (libsrt pktRecvUniqueTotal)"), |it| {
-        Some(it.received_packets)
-    }),
-    (("srt_restream_ingest_lost_packets", None, "Packets missing when they were due (libsrt pktRcvLossTotal)"), |it| {
-        Some(it.lost_packets)
-    }),
+    (
+        (
+            "srt_restream_ingest_received_packets",
+            None,
+            "Packets of an SRT or WebRTC publisher, duplicates left out (libsrt pktRecvUniqueTotal; RTP packets-received)",
+        ),
+        |it| Some(it.received_packets),
+    ),
+    (
+        (
+            "srt_restream_ingest_lost_packets",
+            None,
+            "Packets missing: by SRT when they were due (libsrt pktRcvLossTotal), by WebRTC for good (RTP packets-lost)",
+        ),
+        |it| Some(it.lost_packets),
+    ),
     (
         (
             "srt_restream_ingest_retransmitted_packets",
             None,
-            "Packets that came by retransmission (libsrt pktRcvRetrans)",
+            "SRT alone: packets that came by retransmission (libsrt pktRcvRetrans)",
         ),
         |it| it.retransmitted_packets,
     ),
     (
-        ("srt_restream_ingest_dropped_packets", None, "Packets that came too late or never (libsrt pktRcvDropTotal)"),
+        (
+            "srt_restream_ingest_dropped_packets",
+            None,
+            "SRT alone: packets that came too late or never (libsrt pktRcvDropTotal)",
+        ),
         |it| it.dropped_packets,
     ),
     (
         (
             "srt_restream_ingest_undecrypted_packets",
             None,
-            "Packets that could not be decrypted (libsrt pktRcvUndecryptTotal)",
+            "SRT alone: packets that could not be decrypted (libsrt pktRcvUndecryptTotal)",
         ),
         |it| it.undecrypted_packets,
     ),
@@ -264,7 +278,7 @@ fn ingests(page: &mut Page<'_>, scrape: &Scrape) -> fmt::Result {
             (
                 "srt_restream_ingest_loss",
                 Some(Unit::Other("ratio".to_owned())),
-                "Lost packets of the last minute, 0 to 1",
+                "Of an SRT or WebRTC publisher: lost packets of the last minute, 0 to 1",
             ),
             |it| Some(it.loss_ratio),
         ),

@@ -160,6 +160,10 @@ async fn the_dashboard_uses_what_there_is() {
         let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         for name in words.filter(|word| word.starts_with("srt_restream_") || word.starts_with("process_")) {
             assert!(names.contains(name), "{name} in {expression}");
+            // Several services may be there, with streams of the same name.
+            assert!(expression.contains(&format!("{name}{{instance=~\"$instance\"")), "{name} of which: {expression}");
         }
+        let joins = expression.split(" on").skip(1).map(|join| join.trim_start_matches([' ', '(']));
+        joins.for_each(|join| assert!(join.starts_with("instance,"), "joined across services: {expression}"));
     }
 }
