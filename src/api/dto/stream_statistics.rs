@@ -34,46 +34,74 @@ pub(in crate::api) struct StreamStatistics {
     ingest: Option<IngestResource>,
 }
 
+/// What a stream takes in of its publisher.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct StreamResource {
+    /// Data has come, and endpoints may connect.
     live: bool,
+    /// Since when this publisher is there, ms since 1970.
     published_since_ms: i64,
+    /// Payload of all tracks that came of this publisher, bytes.
     received_bytes: u64,
+    /// Of all tracks over the last full second, bit/s.
     bitrate1s_bps: u64,
+    /// Of all tracks over the last ten full seconds, bit/s.
     bitrate10s_bps: u64,
+    /// How often a source's clock jumped and was mapped anew, since the stream began; a publisher that takes over goes on
+    /// with it.
     timestamp_jumps: u64,
 }
 
+/// A track that has begun; counted since its publisher began.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct TrackResource {
+    /// `video` or `audio`.
     kind: &'static str,
+    /// `H264`, `H265`, `AAC`, `MP2`, `AC3` or `OPUS`, as the parser says.
     codec: &'static str,
+    /// What the publisher sends, where the track is made out of it, as its session description says; null otherwise.
     transcoded_from: Option<&'static str>,
+    /// Payload that came, bytes.
     received_bytes: u64,
+    /// Access units that came.
     received_units: u64,
+    /// Access units that were dropped: up to the first key frame behind another publisher, or because the stream's
+    /// pipeline did not keep up.
     dropped_units: u64,
+    /// Access units whose decode time was not behind that of the one before; they are moved behind it.
     disordered_units: u64,
+    /// Over the last full second, bit/s.
     bitrate1s_bps: u64,
+    /// Over the last ten full seconds, bit/s.
     bitrate10s_bps: u64,
     #[serde(flatten)]
     #[schema(value_type = OwnFields)]
     own: OwnResource,
 }
 
-/// The same for the document, where the kind of track can't choose: each has its own of these.
+/// What only one kind of track has: of the other kind's, it has none.
+// For the document alone, where the kind of track can't choose.
 #[derive(utoipa::ToSchema)]
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "only its description is used")]
 struct OwnFields {
+    /// Video: width of the picture, as the parser says; null where that is not known yet.
     width_px: Option<u32>,
+    /// Video: its height.
     height_px: Option<u32>,
+    /// Video: pictures in a second of the source's own time, over the last ten; 0 when none has come for two seconds.
     frame_rate_fps: Option<f64>,
+    /// Video: between the last two key frames by the source's time, ms.
     key_frame_interval_ms: Option<u32>,
+    /// Video: the longest such interval of the last minute, the running one included, ms.
     key_frame_interval_max_ms: Option<u32>,
+    /// Audio: samples in a second, as the parser says.
     sample_rate_hz: Option<u32>,
+    /// Audio: how many channels.
     channels: Option<u32>,
+    /// Audio: each channel in the last second; empty where it isn't measured.
     levels: Option<Vec<LevelResource>>,
 }
 
@@ -93,34 +121,58 @@ enum OwnResource {
     Audio { sample_rate_hz: Option<u32>, channels: Option<u32>, levels: Vec<LevelResource> },
 }
 
+/// How loud a channel is; -120 is digital silence.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct LevelResource {
+    /// The highest sample of the last second, dB below full scale; 0 is full scale (GStreamer's `level`, `peak`).
     peak_dbfs: f64,
+    /// The root mean square of the last second, dB below full scale (GStreamer's `level`, `rms`).
     rms_dbfs: f64,
 }
 
+/// How an SRT or WebRTC publisher's data comes in: by libsrt's counters, or by those of RTP and RTCP.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct IngestResource {
+    /// When this was sampled, ms since 1970.
     sampled_at_ms: Option<i64>,
+    /// Payload received, duplicates left out, bytes (SRT: `byteRecvUniqueTotal` less headers; RTP: `octets-received`).
     received_bytes: u64,
+    /// The same in packets (SRT: `pktRecvUniqueTotal`; RTP: `packets-received`).
     received_packets: u64,
+    /// Packets that were missing: by SRT when they were due, whether they came again or not (`pktRcvLossTotal`), by RTP for
+    /// good (`packets-lost`).
     lost_packets: u64,
+    /// Packets that came again (SRT: `pktRcvRetrans`).
     retransmitted_packets: Option<u64>,
+    /// Packets that came too late, or never (SRT: `pktRcvDropTotal`).
     dropped_packets: Option<u64>,
+    /// Packets that could not be decrypted (SRT: `pktRcvUndecryptTotal`).
     undecrypted_packets: Option<u64>,
+    /// Lost packets ÷ packets, of the last minute, 0 to 1.
     loss_ratio: f64,
+    /// Payload of the last second, bit/s.
     receive_rate_bps: u64,
+    /// Round-trip time now, smoothed, ms (SRT: `msRTT`).
     rtt_ms: Option<f64>,
+    /// Its least of the last minute, ms.
     rtt_min_ms: Option<f64>,
+    /// Its average of the last minute, ms.
     rtt_avg_ms: Option<f64>,
+    /// What 95 % of its samples of the last minute did not exceed, ms.
     rtt_p95_ms: Option<f64>,
+    /// Variation of the packets' transit times, the worst track's, ms (RTP: `jitter` of RFC 3550).
     jitter_ms: Option<f64>,
+    /// What the way can carry, by libsrt's estimate, bit/s (SRT: `mbpsBandwidth`).
     bandwidth_bps: Option<u64>,
+    /// Media that waits in the receive buffer, ms (SRT: `msRcvBuf`).
     receive_buffer_ms: Option<u32>,
+    /// The latency that both sides agreed on, ms (SRT: `SRTO_RCVLATENCY`).
     latency_ms: Option<u32>,
+    /// `none`, `aes-128`, `aes-192`, `aes-256` or `failed` (SRT: `SRTO_RCVKMSTATE`, `SRTO_PBKEYLEN`).
     encryption: Option<&'static str>,
+    /// The latency that the way wants; null until enough is known.
     advice: Option<LatencyAdviceResource>,
 }
 

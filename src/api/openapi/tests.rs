@@ -116,3 +116,20 @@ async fn events_are_refused_as_the_document_says() {
         assert_eq!((kinds.len(), answer.json()["status"].as_u64()), (1, Some(u64::from(status))), "{asked}");
     }
 }
+
+#[actix_web::test]
+async fn each_number_of_a_stream_says_what_it_is() {
+    let json: serde_json::Value = serde_json::from_str(&document().to_json().expect("JSON")).expect("JSON");
+    let said = |value: &serde_json::Value| value["description"].as_str().is_some_and(|text| !text.is_empty());
+    for name in ["StreamStatistics", "StreamResource", "OwnFields", "LevelResource", "IngestResource"] {
+        let schema = &json["components"]["schemas"][name];
+        assert!(said(schema), "{name}");
+        for (field, of) in schema["properties"].as_object().expect("fields") {
+            // One that may be null has its words beside the reference.
+            let either = of["oneOf"].as_array().is_some_and(|either| either.iter().any(said));
+            assert!(said(of) || either, "{name}.{field}: {of}");
+        }
+    }
+    let track = json["components"]["schemas"]["TrackResource"].to_string();
+    assert!(track.contains("Access units that came") && track.contains("bit/s"), "{track}");
+}
