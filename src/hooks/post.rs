@@ -51,7 +51,7 @@ impl Post for Http {
         }
         if let Some(secret) = &self.secret {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            request = request.header("X-Signature", signature(secret, now.as_secs(), &message.body));
+            request = request.header("X-Signature", signature(secret, now.as_secs(), &origin(net), &message.body));
         }
         match request.send(&message.body) {
             Ok(answer) if answer.status().is_success() => Ok(()),
@@ -61,13 +61,15 @@ impl Post for Http {
     }
 }
 
-/// The URL without its credentials; its own port stays unsaid, since `Host` is made of it.
+/// The receiver (RFC 6454): the scheme's own port stays unsaid, in `Host` too.
+fn origin(net: &NetUrl) -> String {
+    let origin = format!("{}://{}", net.scheme.as_str(), net.host);
+    if net.port == net.scheme.default_port() { origin } else { format!("{origin}:{}", net.port) }
+}
+
+/// The URL without its credentials.
 fn address(net: &NetUrl) -> String {
-    if net.port == net.scheme.default_port() {
-        format!("{}://{}{}", net.scheme.as_str(), net.host, net.path)
-    } else {
-        net.bare(&net.host)
-    }
+    origin(net) + &net.path
 }
 
 fn reason(error: &ureq::Error) -> String {
@@ -135,5 +137,7 @@ mod tests {
             let url = SourceUrl::parse(given).expect("a URL");
             assert_eq!(address(url.net().expect("a server")), wanted);
         }
+        let url = SourceUrl::parse("HTTPS://u:p@Example.org:5443/a/b?c").expect("a URL");
+        assert_eq!(origin(url.net().expect("a server")), "https://example.org:5443");
     }
 }

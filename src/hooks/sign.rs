@@ -1,6 +1,7 @@
-//! The signature of a message: HMAC-SHA256 (RFC 2104) over its time and its body. Pure.
+//! The signature of a message: HMAC-SHA256 (RFC 2104) over its time, its receiver and its body. Pure.
 //!
-//! The time is signed with the body, so that nobody can send an old message again later.
+//! The time is signed with the body, so that nobody can send an old message again later; and the receiver, so that one of
+//! them, whom any client of REST may have named, cannot hand a message on to another.
 
 use std::fmt::Write as _;
 
@@ -8,9 +9,10 @@ use ring::hmac;
 
 use crate::model::srt_url::Secret;
 
-/// The header's value: `t=SECONDS,v1=HEX`, over `SECONDS.BODY`.
-pub(super) fn signature(secret: &Secret, unix_s: u64, body: &str) -> String {
-    format!("t={unix_s},v1={}", hmac_hex(secret.expose().as_bytes(), format!("{unix_s}.{body}").as_bytes()))
+/// The header's value: `t=SECONDS,v1=HEX`, over `SECONDS.RECEIVER.BODY`. The receiver is its scheme, host and port.
+pub(super) fn signature(secret: &Secret, unix_s: u64, receiver: &str, body: &str) -> String {
+    let signed = format!("{unix_s}.{receiver}.{body}");
+    format!("t={unix_s},v1={}", hmac_hex(secret.expose().as_bytes(), signed.as_bytes()))
 }
 
 fn hmac_hex(key: &[u8], data: &[u8]) -> String {
@@ -45,10 +47,13 @@ mod tests {
         }
     }
 
-    /// By `printf '1700000000.{"id":"s"}' | openssl dgst -sha256 -hmac 0123456789abcdef`.
+    /// By `printf '1700000000.https://hooks.example.org.{"id":"s"}' | openssl dgst -sha256 -hmac 0123456789abcdef`.
     #[test]
-    fn time_and_body_are_signed() {
-        let wanted = "t=1700000000,v1=4404a58f42493ea4a937dedf724d7a07da3d754bf929afab9603085468667b04";
-        assert_eq!(signature(&Secret::new("0123456789abcdef"), 1_700_000_000, "{\"id\":\"s\"}"), wanted);
+    fn time_receiver_and_body_are_signed() {
+        let wanted = "t=1700000000,v1=2d1b234e1594669a9e9d4ca9099348859b4d59d6773a50f2b5d36c89f5b11d8f";
+        let secret = Secret::new("0123456789abcdef");
+        let signed = |receiver| signature(&secret, 1_700_000_000, receiver, "{\"id\":\"s\"}");
+        assert_eq!(signed("https://hooks.example.org"), wanted);
+        assert_ne!(signed("https://other.example.org"), wanted, "what one was told is nothing for another");
     }
 }

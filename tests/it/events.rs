@@ -142,14 +142,15 @@ fn a_listener_that_does_not_read_is_cut_off_while_another_hears_everything_in_ti
     assert!(got > 1_000, "{got}: what was on its way came");
 }
 
-/// Whether the signature is that of the secret, over time and body.
+/// Whether the signature is that of the secret, over time, receiver and body.
 fn is_signed(told: &Told) -> bool {
     let signature = told.header("x-signature").expect("a signature");
     let (time, hex) = signature.strip_prefix("t=").and_then(|rest| rest.split_once(",v1=")).expect("its form");
     let bytes: Vec<u8> =
         (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal")).collect();
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
-    hmac::verify(&key, format!("{time}.{}", told.body).as_bytes(), &bytes).is_ok()
+    let receiver = format!("http://{}", told.header("host").expect("a host"));
+    hmac::verify(&key, format!("{time}.{receiver}.{}", told.body).as_bytes(), &bytes).is_ok()
 }
 
 #[test]
