@@ -7,8 +7,7 @@
 //! page is known to be the service's own by the name it came by, and a name may be anybody's (DNS rebinding).
 
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -35,9 +34,6 @@ const EXPOSED_HEADERS: &str = "ETag,Location,Allow,Retry-After";
 /// How long a browser may remember a preflight, in seconds.
 const PREFLIGHT_AGE_S: &str = "1800";
 
-/// Refusals are logged at most this often: anybody can cause them.
-const REFUSALS_LOG_EVERY: Duration = Duration::from_millis(10_000);
-
 /// Answered to a change that a web page of elsewhere asks for.
 const FOREIGN_PAGE: &str =
     "A web page of another origin may not change anything here; rest.origins in the configuration names those that may";
@@ -58,24 +54,6 @@ const PRIVATE_SUFFIXES: [&str; 4] = [".localhost", ".local", ".home.arpa", ".int
 
 /// `Sec-Fetch-Site` of a page of ours, and of what its user has typed.
 const OWN_SITES: [&str; 2] = ["same-origin", "none"];
-
-/// Counts refusals between two lines of the log.
-#[derive(Debug, Default)]
-pub(super) struct Refusals(Mutex<(Option<Instant>, u64)>);
-
-impl Refusals {
-    /// Counts one more; gives the number since the last line when it is time for the next.
-    fn count(&self, now: Instant) -> Option<u64> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (last, count) = &mut *state;
-        *count += 1;
-        if last.is_some_and(|last| now.duration_since(last) < REFUSALS_LOG_EVERY) {
-            return None;
-        }
-        *last = Some(now);
-        Some(std::mem::take(count))
-    }
-}
 
 /// Whether `ip` may ask. `::ffff:192.0.2.1`, which a dual-stack socket reports, is 192.0.2.1.
 fn allowed(allow: &[IpNet], ip: IpAddr) -> bool {
@@ -247,16 +225,6 @@ pub(super) async fn cors_by<B: MessageBody + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_flood_of_refusals_is_a_few_lines() {
-        let (refusals, begun) = (Refusals::default(), Instant::now());
-        assert_eq!(refusals.count(begun), Some(1), "the first one at once");
-        for _ in 0..500 {
-            assert_eq!(refusals.count(begun), None);
-        }
-        assert_eq!(refusals.count(begun + REFUSALS_LOG_EVERY), Some(501));
-    }
 
     #[test]
     fn a_change_is_taken_from_our_own_pages_and_from_what_is_no_browser() {

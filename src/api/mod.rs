@@ -46,6 +46,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::ingest::webrtc::WebRtc;
 use crate::manager::Manager;
+use crate::telemetry::seldom::Seldom;
 use publishers::Publishers;
 
 /// Threads that serve HTTP: few, since every answer is short and the media threads need the cores.
@@ -102,7 +103,7 @@ pub struct ApiState {
     /// Whether every listener is up.
     ready: AtomicBool,
     /// Keeps the log readable while strangers knock.
-    refusals: guard::Refusals,
+    refusals: Seldom,
     /// Lets WebRTC publishers in.
     publishers: Publishers,
     /// Room for WebSockets.
@@ -137,7 +138,7 @@ impl ApiState {
             ports,
             started: Instant::now(),
             ready: AtomicBool::new(false),
-            refusals: guard::Refusals::default(),
+            refusals: Seldom::default(),
             publishers,
             sockets: signalling::Places::default(),
             socket_bounds: signalling::Bounds::default(),
