@@ -207,6 +207,30 @@ fn a_webhook_is_told_of_the_stream_and_of_its_endpoint_signed_and_tried_again() 
 }
 
 #[test]
+fn an_endpoint_that_a_change_has_mended_is_told_as_recovered() {
+    let hook = Hook::listen(|_| Some(204));
+    let service = service(&[("ENDPOINT__RETRY_MIN_MS", "500")]);
+    let sample = Sample::of(sample::H264_AAC);
+    let receiver = Receiver::listen();
+    create(&service, Some(&hook.url));
+    // It asks for a passphrase that the receiver does not have.
+    let url = format!("{}?passphrase=0123456789", receiver.url());
+    let (status, made) = service.api.put(&path(STREAM, "/endpoints/e1"), &json!({ "url": url }));
+    assert_eq!(status, 201, "{made}");
+    let _publisher = Publisher::rtmp(&service, STREAM, &sample);
+    let told = |wanted: &[&str]| {
+        wait_for(LATER, "what is told of the endpoint", || {
+            let actions: Vec<_> = hook.actions().into_iter().filter(|one| one.starts_with("endpoint")).collect();
+            if actions == wanted { Ok(()) } else { Err(format!("{actions:?} instead of {wanted:?}")) }
+        });
+    };
+    told(&["endpointFailed"]);
+    let (status, changed) = service.api.patch(&path(STREAM, "/endpoints/e1"), &json!({ "passphrase": null }));
+    assert_eq!(status, 200, "{changed}");
+    told(&["endpointFailed", "endpointRecovered"]);
+}
+
+#[test]
 fn a_dead_webhook_delays_nobody_and_the_end_is_told_at_a_shutdown() {
     // The service gives itself a second for the end: a machine without time may need more, but not each time.
     let mut seen = Vec::new();
