@@ -8,6 +8,9 @@ import { words } from "./words.js";
 
 export const nameOf = (stream) => stream.name ?? stream.id;
 
+/** Names need not be different; this is. */
+const whichOf = ({ app, id }) => `${app}/${id}`;
+
 export const isPulled = (stream) => ["streamSource", "ipCamera"].includes(stream.record.type);
 
 /** A browser gives camera and microphone to a safe origin only: over plain HTTP from afar, the page's HTTPS is the one. */
@@ -19,7 +22,7 @@ export function publishPage({ app, id }, ports) {
 async function stop(store, stream) {
   const name = nameOf(stream);
   const text = words.confirm.stopText;
-  if (!(await ask({ title: words.confirm.stop(name), text, yes: words.confirm.stopYes }))) return;
+  if (!(await ask({ title: words.confirm.stop(name), which: whichOf(stream), text, yes: words.confirm.stopYes }))) return;
   try {
     await rest.stop(stream.app, stream.id);
     tell(words.done.stopped(name));
@@ -45,7 +48,7 @@ async function remove(store, stream) {
   const name = nameOf(stream);
   const live = stream.status === "broadcasting" ? `${words.confirm.removeLive} ` : "";
   const text = live + words.confirm.removeText(stream.endpoints.size);
-  if (!(await ask({ title: words.confirm.remove(name), text, yes: words.confirm.removeYes }))) return;
+  if (!(await ask({ title: words.confirm.remove(name), which: whichOf(stream), text, yes: words.confirm.removeYes }))) return;
   try {
     await rest.remove(stream.app, stream.id);
     tell(words.done.removed(name));

@@ -58,17 +58,31 @@ export function setHidden(node, hidden) {
   if (node.hidden !== hidden) node.hidden = hidden;
 }
 
-/** Puts `nodes` into `parent` in this order, moving only those that stand elsewhere. */
+/** A button that can't be pressed now. It keeps the focus, which a disabled one loses. */
+export function setOff(button, off) {
+  setAttribute(button, "aria-disabled", off ? "true" : null);
+}
+
+export const isOff = (button) => button.getAttribute("aria-disabled") === "true";
+
+/**
+ * Puts `nodes` into `parent` in this order, moving only those that stand elsewhere, and never the one with the focus:
+ * an element that is moved loses it, and with it what is being typed.
+ */
 export function arrange(parent, nodes) {
+  const wanted = new Set(nodes);
+  for (const child of [...parent.children]) if (!wanted.has(child)) child.remove();
+  const held = [...parent.children].find((child) => child.contains(document.activeElement));
   let next = parent.firstElementChild;
   for (const node of nodes) {
+    // What stands before the held one and belongs behind it makes room.
+    while (node === held && next !== held) {
+      const aside = next;
+      next = next.nextElementSibling;
+      parent.append(aside);
+    }
     if (node === next) next = next.nextElementSibling;
     else parent.insertBefore(node, next);
-  }
-  while (next) {
-    const gone = next;
-    next = next.nextElementSibling;
-    gone.remove();
   }
 }
 
@@ -84,7 +98,14 @@ export function render(task) {
     asked = false;
     const tasks = [...waiting];
     waiting.clear();
-    for (const each of tasks) each();
+    for (const each of tasks) {
+      try {
+        each();
+      } catch (error) {
+        // What one of them can't show is no reason for the others to stand still.
+        reportError(error);
+      }
+    }
   });
 }
 

@@ -1,18 +1,24 @@
 // One endpoint in the dialog: what it is, how it fares, and what can be done with it. Owns its card; the dialog owns the
 // list and what is sent.
+//
+// The hard thing is that all of it changes while a hand is on its way to a button: so nothing here comes and goes but
+// what was pressed for. Retry can't be pressed instead of being hidden, and a failure keeps its place when it is over.
 
-import { announce, complain, tell, undoable } from "./dialog.js";
-import { el, icon, setAttribute, setHidden, setText } from "./dom.js";
+import { announce, complain } from "./dialog.js";
+import { el, icon, isOff, setAttribute, setHidden, setOff, setText } from "./dom.js";
 import { testReport } from "./endpoint_test.js";
 import { bytes, clock, duration, ms, percent, rate, rtt, secondsUntil } from "./format.js";
 import { graph } from "./graph.js";
 import { KEPT } from "./history.js";
+import { isRemoved, removeEndpoint } from "./removals.js";
 import { rest } from "./rest.js";
 import { badge, endpointLook } from "./state.js";
 import { words } from "./words.js";
 
 const RETRY = "M8 2a6 6 0 1 0 5.9 7.1h-1.6A4.4 4.4 0 1 1 8 3.6c1.2 0 2.3.5 3.1 1.3L9 7h5V2l-1.8 1.8A6 6 0 0 0 8 2Z";
 const FAILING = ["waiting", "failed", "stalled", "connecting"];
+/** A failure that was over for longer when the dialog was opened is not told of. */
+const RECENT_MS = 600_000;
 
 export const endpointName = (endpoint) => endpoint.label || endpoint.host || endpoint.url || words.endpoints.unlabelled;
 
@@ -33,10 +39,11 @@ export class EndpointRow {
   #since = el("span", { class: "muted number" });
   #switch = el("input", { type: "checkbox", role: "switch", class: "switch" });
   #switchText = el("span", { "aria-hidden": "true" });
-  #failure = el("p", { class: "failure", hidden: true });
+  #failure = el("div", { class: "failure", hidden: true });
   #why = el("strong", {});
   #text = el("span", {});
-  #next = el("span", { class: "number" });
+  #todo = el("p", {});
+  #next = el("p", { class: "next number" });
   #rate = figure(words.endpoints.bitrate, { name: words.endpoints.bitrate, least: 1e5 });
   #rtt = figure(words.endpoints.rtt, { name: words.endpoints.rtt, least: 10 });
   #loss = figure(words.endpoints.loss, { name: words.endpoints.loss, least: 0.01 });
@@ -47,9 +54,11 @@ export class EndpointRow {
   #report = el("div", { class: "report", hidden: true });
   #slot = el("div", { class: "slot" });
   #buttons = {};
-  #removing = false;
+  #turning = false;
+  /** The last failure that was seen here: its place stays when it is over. */
+  #failed = null;
 
-  /** `context`: `store`, `stream`, `edit(row)`, `changed(resource)`, `focusList()`. */
+  /** `context`: `store`, `stream`, `edit(row)`, `changed(resource)`, `reread()`, `focusList()`, `hasFocus()`. */
   constructor(endpoint, context) {
     this.#endpoint = endpoint;
     this.#context = context;
@@ -58,8 +67,12 @@ export class EndpointRow {
       this.#buttons[name] = node;
       return node;
     };
+    const past = endpoint.history?.findLast((step) => step.cause);
+    if (past && past.at > context.store.now() - RECENT_MS) this.#failed = past;
     this.#switch.addEventListener("change", () => this.#turn(this.#switch.checked));
-    this.#failure.append(this.#why, this.#text, " ", this.#next);
+    // It keeps the focus while the service is asked, so it is not disabled.
+    this.#switch.addEventListener("click", (event) => this.#turning && event.preventDefault());
+    this.#failure.append(el("p", {}, this.#why, this.#text), this.#todo, this.#next);
     const tools = el(
       "div",
       { class: "tools" },
@@ -95,8 +108,9 @@ export class EndpointRow {
     return this.#slot;
   }
 
-  focusEdit() {
-    this.#buttons.edit.focus();
+  /** Puts the focus on one of its buttons, by its name. */
+  focus(name) {
+    this.#buttons[name].focus();
   }
 
   of(endpoint) {
@@ -108,14 +122,17 @@ export class EndpointRow {
     const { store, stream } = this.#context;
     const seen = stream().endpoints.get(endpoint.id);
     const figures = seen?.figures ?? endpoint.statistics ?? {};
-    const state = this.#removing ? "disabled" : endpoint.state;
+    const { state } = endpoint;
     const name = endpointName(endpoint);
+    const removed = isRemoved(...this.#paths());
+    setHidden(this.node, removed);
     setText(this.#title, name);
     setText(this.#url, endpoint.url);
     this.#state.show(endpointLook(state), words.endpointState[state] ?? state);
     setAttribute(this.node, "data-state", state);
     setAttribute(this.#switch, "aria-label", words.endpoints.switch(name));
-    if (!this.#switch.disabled) this.#switch.checked = endpoint.enabled && !this.#removing;
+    setOff(this.#switch, this.#turning);
+    if (!this.#turning) this.#switch.checked = endpoint.enabled;
     setText(this.#switchText, endpoint.enabled ? words.endpoints.on : words.endpoints.off);
     for (const [what, node] of Object.entries(this.#buttons)) setAttribute(node, "aria-label", `${words.endpoints[what]}: ${name}`);
     this.#renderFailure(state);
@@ -133,23 +150,24 @@ export class EndpointRow {
     this.#renderAdvice();
     this.tick(store.now());
     // A step is read out once, not each second.
-    if (this.#said !== null && this.#said !== state) announce(words.endpoints.nowState(name, words.endpointState[state] ?? state));
+    if (this.#said !== null && this.#said !== state && !removed) announce(words.endpoints.nowState(name, words.endpointState[state] ?? state));
     this.#said = state;
   };
 
   #renderFailure(state) {
-    const { failure, attempt } = this.#endpoint;
-    const shown = failure && FAILING.includes(state);
-    setHidden(this.#failure, !shown && !this.#endpoint.unreadable);
-    // Also while it tries: a button that comes and goes moves the others.
-    setHidden(this.#buttons.retry, !shown);
-    if (this.#endpoint.unreadable) {
-      setText(this.#text, this.#endpoint.unreadable);
-      return;
-    }
-    if (!shown) return;
-    setText(this.#why, `${words.cause[failure.cause] ?? failure.cause}: `);
-    setText(this.#text, `${failure.text} · ${words.endpoints.failedAt(clock(failure.at))} ${words.endpoints.attempt(failure.attempt ?? attempt)}`);
+    const { failure, attempt, unreadable } = this.#endpoint;
+    const now = failure && FAILING.includes(state);
+    if (now) this.#failed = { ...failure, attempt: failure.attempt ?? attempt };
+    setOff(this.#buttons.retry, !now);
+    setHidden(this.#failure, !this.#failed && !unreadable);
+    setAttribute(this.#failure, "data-past", !now && !unreadable);
+    if (unreadable) setText(this.#text, unreadable);
+    if (unreadable || !this.#failed) return;
+    const { cause, text, at } = this.#failed;
+    const why = words.cause[cause] ?? cause;
+    setText(this.#why, now ? `${why}: ` : `${words.endpoints.lastFailure(why)}: `);
+    setText(this.#text, `${text} · ${words.endpoints.failedAt(clock(at))} ${words.endpoints.attempt(this.#failed.attempt)}`);
+    setText(this.#todo, words.todo[cause] ?? "");
   }
 
   #renderAdvice() {
@@ -169,8 +187,8 @@ export class EndpointRow {
     if (figures?.callers && this.#endpoint.mode === "listener") parts.push(words.endpoints.callers(figures.callers));
     if (figures?.reconnects) parts.push(words.endpoints.reconnects(figures.reconnects));
     setText(this.#since, parts.join(" · "));
-    if (state === "waiting" && failure?.nextRetryAt) setText(this.#next, words.endpoints.nextTry(secondsUntil(failure.nextRetryAt, now)));
-    else setText(this.#next, state === "failed" ? words.endpoints.noTry : "");
+    const waits = state === "waiting" && failure?.nextRetryAt;
+    setText(this.#next, waits ? words.endpoints.nextTry(secondsUntil(failure.nextRetryAt, now)) : state === "failed" ? words.endpoints.noTry : "");
   }
 
   #paths() {
@@ -179,31 +197,35 @@ export class EndpointRow {
   }
 
   async #turn(enabled) {
-    this.#switch.disabled = true;
+    this.#turning = true;
+    this.render();
     try {
       this.#context.changed(await rest.changeEndpoint(...this.#paths(), { enabled }));
       const name = endpointName(this.#endpoint);
       announce(enabled ? words.endpoints.switchedOn(name) : words.endpoints.switchedOff(name));
     } catch (refusal) {
       complain(refusal);
+      this.#context.reread();
     }
-    this.#switch.disabled = false;
-    this.#switch.focus();
+    this.#turning = false;
     this.render();
   }
 
   async #retry() {
+    if (isOff(this.#buttons.retry)) return;
     try {
       this.#context.changed(await rest.retryEndpoint(...this.#paths()));
       announce(words.endpoints.retrying);
     } catch (refusal) {
       complain(refusal);
+      this.#context.reread();
     }
   }
 
   async #test() {
     const button = this.#buttons.test;
-    button.disabled = true;
+    if (isOff(button)) return;
+    setOff(button, true);
     setText(button, words.endpoints.testing);
     try {
       const connected = ["broadcasting", "stalled"].includes(this.#endpoint.state);
@@ -214,7 +236,7 @@ export class EndpointRow {
     } catch (refusal) {
       complain(refusal);
     }
-    button.disabled = false;
+    setOff(button, false);
     setText(button, words.endpoints.test);
   }
 
@@ -237,46 +259,13 @@ export class EndpointRow {
     yes.focus();
   }
 
-  /**
-   * Switches it off at once and deletes it when the time to take that back is over: a passphrase that was deleted could
-   * not be put back from here.
-   */
-  async #remove() {
-    const paths = this.#paths();
-    const endpoint = this.#endpoint;
-    const name = endpointName(endpoint);
+  #remove() {
+    const had = this.node.contains(document.activeElement);
+    const { focusList, hasFocus } = this.#context;
     this.#slot.replaceChildren();
-    this.#removing = true;
-    setHidden(this.node, true);
-    this.#context.focusList();
-    const fail = (refusal) => {
-      this.#removing = false;
-      setHidden(this.node, false);
-      this.render();
-      complain(refusal);
-    };
-    if (endpoint.enabled && !endpoint.unreadable) {
-      try {
-        await rest.changeEndpoint(...paths, { enabled: false });
-      } catch (refusal) {
-        if (refusal.status !== 404) return fail(refusal);
-      }
-    }
-    return undoable(words.endpoints.removed(name), {
-      finish: (leaving) =>
-        rest.removeEndpoint(...paths, { keepalive: leaving }).catch((refusal) => refusal.status !== 404 && fail(refusal)),
-      back: async () => {
-        try {
-          if (endpoint.enabled) this.#context.changed(await rest.changeEndpoint(...paths, { enabled: true }));
-          tell(words.endpoints.kept(name));
-        } catch (refusal) {
-          complain(refusal);
-        }
-        this.#removing = false;
-        setHidden(this.node, false);
-        this.render();
-        this.#buttons.remove.focus();
-      },
-    });
+    if (had) focusList();
+    // The way back takes the place of the row that is gone, unless somebody is elsewhere by then.
+    const focus = () => had && hasFocus();
+    removeEndpoint(...this.#paths().slice(0, 2), this.#endpoint, endpointName(this.#endpoint), { focus, lost: focusList });
   }
 }

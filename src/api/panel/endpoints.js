@@ -6,11 +6,20 @@ import { announce, complain, openDialog, tell } from "./dialog.js";
 import { arrange, el, icon, render, setHidden, setText } from "./dom.js";
 import { endpointForm } from "./endpoint_form.js";
 import { EndpointRow, endpointName } from "./endpoint_row.js";
+import { removals } from "./removals.js";
 import { rest } from "./rest.js";
 import { words } from "./words.js";
 
 const PLUS = "M7.2 2h1.6v5.2H14v1.6H8.8V14H7.2V8.8H2V7.2h5.2Z";
 const CLOCK_MS = 1_000;
+/** What no event tells (the latency adviser's hint) is read this often while it is seen. */
+const READ_MS = 10_000;
+
+/** The failure that a step tells of; the last one stays until data flows again. */
+function failureOf(before, { state, cause, rejectCode, rejectName, text, attempt, at, nextRetryAt }) {
+  if (state === "broadcasting") return null;
+  return cause ? { ...before, cause, rejectCode, rejectName, text, attempt, at, nextRetryAt } : before;
+}
 
 /** Opens it for a stream. */
 export function openEndpoints(store, of) {
@@ -36,7 +45,7 @@ export function openEndpoints(store, of) {
   };
 
   const makeRow = (resource) =>
-    new EndpointRow(resource, { store, stream, changed, edit: openEdit, focusList: () => add.focus() });
+    new EndpointRow(resource, { store, stream, changed, reread: read, edit: openEdit, focusList: () => add.focus(), hasFocus: () => document.activeElement === add });
 
   const show = () => render(draw);
   const draw = () => {
@@ -68,7 +77,8 @@ export function openEndpoints(store, of) {
         node.close();
         tell(words.stream.gone);
       } else {
-        complain(refusal);
+        // Read again by itself, and said by the connection's line: one complaint for each time would fill the window.
+        if (refusal.status !== 0) complain(refusal);
       }
     } finally {
       reading = false;
@@ -117,16 +127,17 @@ export function openEndpoints(store, of) {
     const { endpoint, slot } = row;
     const done = () => {
       slot.replaceChildren();
-      row.focusEdit();
+      row.focus("edit");
     };
     const form = endpointForm({
       endpoint,
       advice,
       exists,
+      latest: () => rest.endpoint(app, id, endpoint.id),
       test: (body) => rest.testEndpoint(app, id, endpoint.id, body),
       cancel: done,
-      async send(body) {
-        const resource = await rest.changeEndpoint(app, id, endpoint.id, body);
+      async send(body, revision) {
+        const resource = await rest.changeEndpoint(app, id, endpoint.id, body, { revision });
         changed(resource);
         done();
         announce(words.endpoints.changed(endpointName(resource)));
@@ -141,6 +152,8 @@ export function openEndpoints(store, of) {
   /** An event of this stream: what it says is shown at once, what it leaves open is read. */
   const hear = ({ detail: { name, key: of_, data } }) => {
     if (of_ !== key) return;
+    // A list that is on its way was made before this.
+    if (reading) readAgain = true;
     if (name === "broadcastDeleted") {
       node.close();
       tell(words.stream.gone);
@@ -154,10 +167,9 @@ export function openEndpoints(store, of) {
       changed(data.endpoint);
     } else if (name === "endpointState" && rows.has(data.endpointId)) {
       const row = rows.get(data.endpointId);
-      row.of({ ...row.endpoint, state: data.state, status: data.status, attempt: data.attempt, since: data.at });
+      const { state, status, attempt, at: since } = data;
+      row.of({ ...row.endpoint, state, status, attempt, since, failure: failureOf(row.endpoint.failure, data) });
       show();
-      // The failure with its time of the next try stands in the endpoint itself.
-      read();
     } else if (name.startsWith("stream")) {
       read();
     }
@@ -169,13 +181,23 @@ export function openEndpoints(store, of) {
     }
     show();
   };
-  const connected = () => store.connection === "live" && read();
+  const connected = () => (store.connection === "live" ? read() : show());
+  const removed = ({ detail }) => {
+    if (detail.app !== app || detail.id !== id) return;
+    draw();
+    // What was taken back is where it was.
+    const row = detail.back ? rows.get(detail.endpoint) : null;
+    if (row && (document.activeElement === add || document.activeElement === document.body)) row.focus("remove");
+    if (detail.back) read();
+  };
   store.addEventListener("event", hear);
   store.addEventListener("tick", ticked);
   store.addEventListener("connection", connected);
+  removals.addEventListener("change", removed);
   const clock = setInterval(() => {
     for (const row of rows.values()) row.tick();
   }, CLOCK_MS);
+  const reader = setInterval(() => !document.hidden && store.connection === "live" && read(), READ_MS);
 
   const title = words.endpoints.title;
   const subtitle = `${nameOf(of)} · ${app}/${id}`;
@@ -187,6 +209,8 @@ export function openEndpoints(store, of) {
       name: "endpoints",
       closed() {
         clearInterval(clock);
+        clearInterval(reader);
+        removals.removeEventListener("change", removed);
         store.removeEventListener("event", hear);
         store.removeEventListener("tick", ticked);
         store.removeEventListener("connection", connected);

@@ -1,7 +1,7 @@
 // The panel's begin: head, pages, connection. Owns what is where on the page; everything else has a file of its own.
 
 import { openCreate } from "./create.js";
-import { announce, begin } from "./dialog.js";
+import { announce, begin, setNotice } from "./dialog.js";
 import { el, icon, render, setAttribute, setHidden, setText } from "./dom.js";
 import { clock } from "./format.js";
 import { badge } from "./state.js";
@@ -83,10 +83,11 @@ function showConnection() {
   setAttribute(document.body, "data-connection", state);
   setHidden(banner, state !== "lost" && state !== "refused");
   if (state === "refused") banner.replaceChildren(...refused());
-  if (state === "lost") {
-    banner.replaceChildren(el("p", {}, words.connection.lostText, " ", words.connection.since(clock(Date.now()))));
-  }
+  if (state === "lost") banner.replaceChildren(el("p", {}, lostText()));
+  setNotice(state === "lost" ? lostText() : state === "refused" ? words.refused.title : null);
 }
+
+const lostText = () => `${words.connection.lostText} ${words.connection.since(clock(store.now()))}`;
 
 function refused() {
   return [

@@ -56,6 +56,7 @@ static FILES: LazyLock<Vec<(&'static str, File)>> = LazyLock::new(|| {
         file!(files::SCRIPT, "endpoint_row.js"),
         file!(files::SCRIPT, "endpoint_form.js"),
         file!(files::SCRIPT, "endpoint_test.js"),
+        file!(files::SCRIPT, "removals.js"),
         file!(files::SCRIPT, "srt_url.js"),
         file!(files::SCRIPT, "addresses.js"),
         file!(files::SCRIPT, "create.js"),

@@ -33,20 +33,27 @@ async function read(answer) {
   }
 }
 
-/** Asks; gives the body, or throws a Refusal that a person can read. */
+/**
+ * Asks; gives the body, or throws a Refusal that a person can read. With `revision` only what has that one still is
+ * changed (412 otherwise).
+ */
 export async function call(method, path, body, options = {}) {
   let answer;
   try {
     answer = await fetch(address(path), {
       method,
-      headers: body === undefined ? {} : { "Content-Type": "application/json" },
+      headers: {
+        ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+        ...(options.revision === undefined ? {} : { "If-Match": `"${options.revision}"` }),
+      },
       body: body === undefined ? undefined : JSON.stringify(body),
       cache: "no-store",
       signal: AbortSignal.timeout(options.timeoutMs ?? ANSWER_MAX_MS),
       keepalive: options.keepalive ?? false,
     });
   } catch (error) {
-    throw new Refusal(error.name === "TimeoutError" ? words.errors.slow : words.errors.unreachable);
+    const lost = method === "GET" ? words.errors.unreachable : words.errors.answerLost;
+    throw new Refusal(error.name === "TimeoutError" ? words.errors.slow : lost);
   }
   const data = await read(answer);
   if (answer.ok && data?.success !== false) return data;
@@ -85,7 +92,8 @@ export const rest = {
 
   endpoints: (app, id) => call("GET", `${streamPath(app, id)}/endpoints`),
   addEndpoint: (app, id, body) => call("POST", `${streamPath(app, id)}/endpoints`, body),
-  changeEndpoint: (app, id, endpoint, body) => call("PATCH", endpointPath(app, id, endpoint), body),
+  endpoint: (app, id, endpoint) => call("GET", endpointPath(app, id, endpoint)),
+  changeEndpoint: (app, id, endpoint, body, options) => call("PATCH", endpointPath(app, id, endpoint), body, options),
   removeEndpoint: (app, id, endpoint, options) =>
     call("DELETE", endpointPath(app, id, endpoint), undefined, options),
   retryEndpoint: (app, id, endpoint) => call("POST", `${endpointPath(app, id, endpoint)}/retry`),

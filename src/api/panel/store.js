@@ -39,6 +39,8 @@ export class Store extends EventTarget {
   run = null;
   /** What the service's clock is ahead of ours, ms. */
   #ahead = 0;
+  /** Where its time stands still while nothing comes from there. */
+  #stopped = null;
   #dirty = new Set();
   #reading = null;
   #reload = false;
@@ -49,9 +51,9 @@ export class Store extends EventTarget {
     this.#live.start();
   }
 
-  /** The service's time, by which its moments are to be read. */
+  /** The service's time, by which its moments are to be read. Without a connection no clock and no countdown goes on. */
   now() {
-    return Date.now() + this.#ahead;
+    return this.#stopped ?? Date.now() + this.#ahead;
   }
 
   /** A change made here: what it changed is read at once. */
@@ -67,6 +69,8 @@ export class Store extends EventTarget {
   #connected(state, refusal = null) {
     // Whoever may not ask has no connection either; the reason is the better word.
     if (state === "lost" && this.connection === "refused") return;
+    if (state === "live") this.#stopped = null;
+    else this.#stopped ??= this.now();
     this.connection = state;
     this.refusal = refusal;
     this.#tell("connection");
