@@ -1,5 +1,7 @@
 //! The panel by the keyboard alone: from the list through the menu and the dialog to an endpoint, and back.
 
+use serde_json::json;
+
 use crate::support::browser::keys::{DOWN, END, ENTER, ESCAPE, TAB};
 use crate::support::panel::{Panel, stored, test_picture};
 use crate::support::service::Service;
@@ -70,4 +72,30 @@ fn an_endpoint_is_added_switched_off_and_removed_without_a_mouse() {
     press(ESCAPE);
     panel.wait(SOON, "the dialog is closed", "!document.querySelector('dialog[open]')");
     panel.wait(SOON, "the focus is where it was", "document.activeElement.matches('tbody .menu-button')");
+}
+
+#[test]
+fn what_is_typed_into_and_what_has_the_focus_stays_where_it_is_while_rows_come_and_go() {
+    let service = Service::start();
+    for (at, name) in ["Bravo", "Delta", "Golf"].iter().enumerate() {
+        let body = json!({ "streamId": format!("s{at}"), "name": name });
+        service.api.post("/live/rest/v2/broadcasts/create", &body);
+    }
+    let panel = Panel::open(&service);
+    panel.wait_text(SOON, ".filter-found", "3 streams");
+    panel.eval("(window.lost = 0, document.querySelector(\"[data-key='live/s1'] .stream-name\").focus())");
+    panel.eval("document.querySelector('tbody').addEventListener('focusout', () => { window.lost += 1; })");
+    // Before it, behind it, and all the other way round.
+    test_picture(&service, "live/s3", "Alpha");
+    service.api.delete("/live/rest/v2/broadcasts/s0");
+    test_picture(&service, "live/s4", "Hotel");
+    panel.wait_text(SOON, ".filter-found", "4 streams");
+    panel.eval("document.querySelector('.c-state .sort').click()");
+    let order = "[...document.querySelectorAll('tbody .stream-name')].map((name) => name.textContent).join(' ')";
+    panel.wait(SOON, "by state", &format!("{order} === 'Alpha Hotel Delta Golf'"));
+    assert_eq!(panel.eval("document.activeElement.textContent"), "Delta");
+    assert_eq!(panel.eval("window.lost"), 0);
+    panel.eval("document.querySelector('.c-rate .sort').click()");
+    panel.wait(SOON, "by bitrate", "document.querySelector('.c-rate').getAttribute('aria-sort') === 'descending'");
+    assert_eq!(panel.eval("document.activeElement.textContent"), "Delta");
 }

@@ -66,6 +66,8 @@ pub(super) struct EndpointDto {
     kind: &'static str,
     endpoint_url: String,
     endpoint_service_id: String,
+    /// Not Ant Media's: the state as `…/endpoints` shows it, finer than `status` (`finished` may also be switched off).
+    state: &'static str,
 }
 
 impl From<&EndpointView> for EndpointDto {
@@ -76,6 +78,7 @@ impl From<&EndpointView> for EndpointDto {
             kind: "generic",
             endpoint_url: endpoint.url.clone(),
             endpoint_service_id: endpoint.id.clone(),
+            state: endpoint.state.as_str(),
         }
     }
 }

@@ -144,9 +144,9 @@ export class EndpointRow {
     setText(this.#sent.value, bytes(figures.sentBytes));
     setText(this.#dropped.value, words.endpoints.droppedGops(figures.droppedGops ?? 0));
     setAttribute(this.#dropped.node, "data-bad", sending && (figures.droppedGops ?? 0) > 0);
-    this.#rate.draw(seen?.rate);
-    this.#rtt.draw(seen?.rtt);
-    this.#loss.draw(seen?.loss);
+    this.#rate.draw(seen?.rate, store.now());
+    this.#rtt.draw(seen?.rtt, store.now());
+    this.#loss.draw(seen?.loss, store.now());
     this.#renderAdvice();
     this.tick(store.now());
     // A step is read out once, not each second.
@@ -188,7 +188,8 @@ export class EndpointRow {
     if (figures?.reconnects) parts.push(words.endpoints.reconnects(figures.reconnects));
     setText(this.#since, parts.join(" · "));
     const waits = state === "waiting" && failure?.nextRetryAt;
-    setText(this.#next, waits ? words.endpoints.nextTry(secondsUntil(failure.nextRetryAt, now)) : state === "failed" ? words.endpoints.noTry : "");
+    const left = waits ? secondsUntil(failure.nextRetryAt, now) : 0;
+    setText(this.#next, waits || state === "connecting" ? words.endpoints.nextTry(left) : state === "failed" ? words.endpoints.noTry : "");
   }
 
   #paths() {

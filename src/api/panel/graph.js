@@ -5,7 +5,7 @@ import { svg, setAttribute } from "./dom.js";
 const HEIGHT = 24;
 
 /**
- * A graph of `count` samples. `draw(history)` shows them: the newest at the right, the top at the largest value
+ * A graph of `count` samples. `draw(history, now)` shows them: now at the right, the top at the largest value
  * or at `least`, whichever is more.
  */
 export function graph({ count, least = 1, label }) {
@@ -20,8 +20,8 @@ export function graph({ count, least = 1, label }) {
     area,
     line,
   );
-  const draw = (history) => {
-    const samples = history ? history.last(count) : [];
+  const draw = (history, now) => {
+    const samples = history ? history.last(count, now) : [];
     const top = Math.max(least, ...samples.filter((value) => !Number.isNaN(value)));
     let path = "";
     let filled = "";

@@ -9,7 +9,7 @@ import { address, call } from "./rest.js";
 const SILENCE_MAX_MS = 6_000;
 /** Between two attempts of ours. */
 const RETRY_MS = 2_000;
-/** A page nobody looks at gives its connection back after this long. */
+/** A page nobody looks at gives its connection back after this long: a browser has six for a server over HTTP/1.1. */
 const HIDDEN_MAX_MS = 60_000;
 
 const NAMES = [
@@ -43,7 +43,7 @@ export class Live {
   #look() {
     clearTimeout(this.#hidden);
     if (document.hidden) {
-      this.#hidden = setTimeout(() => this.#close(), HIDDEN_MAX_MS);
+      this.#hidden = setTimeout(() => this.#rest(), HIDDEN_MAX_MS);
     } else if (!this.#source && !this.#timer) {
       this.#open();
     }
@@ -57,8 +57,16 @@ export class Live {
     this.#source = null;
   }
 
+  /** Nobody looks: no connection, and nothing that is shown is called live. */
+  #rest() {
+    this.#close();
+    this.#changed("loading");
+  }
+
   #open() {
     this.#close();
+    // It is opened when somebody looks.
+    if (document.hidden) return;
     const seen = this.#seen ? `?lastEventId=${encodeURIComponent(this.#seen)}` : "";
     const source = new EventSource(address(`rest/v2/events${seen}`));
     this.#source = source;

@@ -66,15 +66,26 @@ function skip(event) {
 const table = new Table(store, { app: new URLSearchParams(location.search).get("app"), create });
 const main = el("main", { id: "main", tabindex: "-1" }, table.node);
 
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    // Nothing of ours has such an address.
+    return null;
+  }
+}
+
 /** Which page the address names: the list, or a stream. */
 let page = null;
 function route() {
-  const named = /^#\/([^/]+)\/([^/]+)$/.exec(location.hash);
+  const [app, id] = (/^#\/([^/]+)\/([^/]+)$/.exec(location.hash) ?? []).slice(1).map(decoded);
+  const left = page?.key;
   page?.close();
-  page = named ? new StreamPage(store, decodeURIComponent(named[1]), decodeURIComponent(named[2])) : null;
+  page = app && id ? new StreamPage(store, app, id) : null;
   main.replaceChildren(page?.node ?? table.node);
   setText(document.querySelector("title"), page ? `${page.title} – ${words.product}` : words.product);
   if (page) main.focus();
+  else table.shown(left);
 }
 
 function showConnection() {

@@ -62,6 +62,7 @@ static FILES: LazyLock<Vec<(&'static str, File)>> = LazyLock::new(|| {
         file!(files::SCRIPT, "create.js"),
         file!(files::SCRIPT, "stream.js"),
         file!(files::SCRIPT, "stream_parts.js"),
+        file!(files::SCRIPT, "preview.js"),
     ]
 });
 

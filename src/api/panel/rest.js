@@ -11,6 +11,12 @@ const ANSWER_MAX_MS = 20_000;
 /** Broadcasts of one page of a list, the most that the service gives. */
 const PAGE = 250;
 
+/** By so much each page lies over the one before: so many streams may go between the two, and none is left out. */
+const OVERLAP = 10;
+
+/** A list that changes faster than it is read is taken as it comes. */
+const PAGE_TRIES_MAX = 3;
+
 export function address(path) {
   return new URL(path, ROOT).href;
 }
@@ -76,11 +82,19 @@ export const rest = {
   health: () => call("GET", "health"),
 
   async broadcasts(app) {
-    const all = [];
-    for (;;) {
-      const page = await call("GET", `${broadcasts(app)}/list/${all.length}/${PAGE}?sort_by=date`);
-      all.push(...page);
-      if (page.length < PAGE) return all;
+    const found = new Map();
+    for (let at = 0, tries = 1; ; ) {
+      const page = await call("GET", `${broadcasts(app)}/list/${at}/${PAGE}?sort_by=date`);
+      const joins = at === 0 || page.some(({ streamId }) => found.has(streamId));
+      for (const broadcast of page) found.set(broadcast.streamId, broadcast);
+      if (!joins && tries < PAGE_TRIES_MAX) {
+        at = 0;
+        tries += 1;
+      } else if (page.length < PAGE) {
+        return [...found.values()];
+      } else {
+        at += PAGE - OVERLAP;
+      }
     }
   },
   broadcast: (app, id) => call("GET", streamPath(app, id)),

@@ -6,7 +6,7 @@ import { openEndpoints } from "./endpoints.js";
 import { duration, fps, rate, secondsUntil } from "./format.js";
 import { graph } from "./graph.js";
 import { menuButton } from "./menu.js";
-import { badge, forwarding, streamLook } from "./state.js";
+import { badge, forwarding, heldUntil, sourceFailure, streamLook } from "./state.js";
 import { words } from "./words.js";
 
 const LINES = "M2 3.2h12v1.6H2ZM2 7.2h12v1.6H2ZM2 11.2h12v1.6H2Z";
@@ -15,16 +15,25 @@ const MINUTE = 60;
 export const pageOf = (stream) => `#/${stream.app}/${encodeURIComponent(stream.id)}`;
 
 export function stateText(stream) {
-  if (stream.record.heldUntil || stream.pulse?.heldUntil) return words.streamState.held;
+  if (heldUntil(stream)) return words.streamState.held;
   return words.streamState[stream.status] ?? stream.status;
 }
 
 /** Beside the state: how long it is live, how long it is held, or nothing. */
 export function stateTime(stream, now) {
-  const held = stream.pulse?.heldUntil;
+  const held = heldUntil(stream);
   if (held) return words.heldFor(secondsUntil(held, now));
   if (stream.status === "broadcasting" && stream.record.startTime) return duration(now - stream.record.startTime);
   return "";
+}
+
+/** Of a pulled source that fails: why, and when it is tried again; or null. */
+export function sourceTrouble(stream, now) {
+  const failure = sourceFailure(stream);
+  if (!failure) return null;
+  const { cause, attempt, nextRetryAt } = failure;
+  const next = stream.record.sourceState === "waiting" && nextRetryAt ? words.endpoints.nextTry(secondsUntil(nextRetryAt, now)) : words.endpoints.nextTry(0);
+  return { cause, next: `${words.endpoints.attempt(attempt)} ${next}` };
 }
 
 export function mediaText(stream) {
@@ -48,19 +57,24 @@ export class Row {
   #store;
   #stream;
   #name = el("a", { class: "stream-name" });
-  #id = el("span", { class: "muted small" });
+  /** The application stands here where its column has no room. */
+  #where = el("span", { class: "where" });
+  #id = el("span", {});
   #app = el("span", {});
   #state = badge();
   #time = el("span", { class: "muted small number" });
   #source = el("span", {});
   #from = el("span", { class: "muted small clip" });
-  #codecs = el("span", {});
+  #codecs = el("span", { class: "codecs" });
   #size = el("span", { class: "muted small number" });
   #rate = el("span", { class: "number" });
   #graph = graph({ count: MINUTE, least: 1e5 });
   #endpoints;
   #forwarding = badge();
   #menu;
+  #seen = false;
+  /** Something has changed since it was rendered. */
+  stale = true;
 
   constructor(store, stream) {
     this.#store = store;
@@ -75,7 +89,7 @@ export class Row {
       "tr",
       { role: "row", class: "row", data: { key: stream.key } },
       cell("c-menu", this.#menu),
-      cell("c-stream", this.#name, this.#id),
+      cell("c-stream", this.#name, el("span", { class: "muted small" }, this.#where, this.#id)),
       cell("c-app", this.#app),
       cell("c-state", this.#state.node, this.#time),
       cell("c-source", this.#source, this.#from),
@@ -89,38 +103,67 @@ export class Row {
   render = () => {
     const stream = this.#stream;
     const name = nameOf(stream);
+    const key = `${stream.app}/${stream.id}`;
     setText(this.#name, name);
+    // What is cut off is read here, and two streams of one name are told apart.
+    setAttribute(this.#name, "title", `${name} (${key})`);
     setAttribute(this.#name, "href", pageOf(stream));
+    setText(this.#where, stream.name ? `${stream.app}/` : `${stream.app} · `);
     setText(this.#id, stream.name ? stream.id : words.table.noName);
+    setAttribute(this.#id.parentNode, "title", key);
     setText(this.#app, stream.app);
+    setAttribute(this.#app, "title", stream.app);
     setAttribute(this.#menu, "aria-label", words.table.menuOf(name));
-    this.#state.show(streamLook(stream.status), stateText(stream));
+    this.#state.show(streamLook(stream), stateText(stream));
     const source = sourceText(stream);
     setText(this.#source, source.kind);
     setText(this.#from, source.from);
     setAttribute(this.#from, "title", source.from || null);
+    const trouble = sourceTrouble(stream, this.#store.now());
     const media = mediaText(stream);
-    setText(this.#codecs, media.first);
-    setText(this.#size, media.second);
+    setText(this.#codecs, trouble?.cause ?? media.first);
+    setAttribute(this.#codecs, "title", trouble?.cause);
+    setAttribute(this.node, "data-trouble", trouble !== null);
+    if (!trouble) setText(this.#size, media.second);
     const live = stream.status === "broadcasting";
     setText(this.#rate, live ? rate(stream.pulse?.bitrate1sBps ?? stream.record.bitrate) : "");
-    this.#graph.draw(stream.rate);
+    this.#draw();
     const { look, text } = forwarding(stream);
     setHidden(this.#forwarding.node, false);
     this.#forwarding.show(look ?? "off", text);
     setAttribute(this.#endpoints, "data-none", look === null);
     setAttribute(this.#endpoints, "aria-label", words.table.editOf(name, text));
     setAttribute(this.node, "data-status", stream.status);
+    this.stale = false;
     this.tick();
   };
 
+  /** A graph that nobody sees is not drawn; nor is one of what is over. */
+  #draw() {
+    if (this.#seen) this.#graph.draw(this.#stream.pulse ? this.#stream.rate : null, this.#store.now());
+  }
+
+  /** It has come into view, or has left it. */
+  setSeen(seen) {
+    this.#seen = seen;
+    this.#draw();
+  }
+
   /** The clock moves on. */
   tick() {
-    setText(this.#time, stateTime(this.#stream, this.#store.now()));
+    const now = this.#store.now();
+    setText(this.#time, stateTime(this.#stream, now));
+    const trouble = sourceTrouble(this.#stream, now);
+    if (trouble) setText(this.#size, trouble.next);
+  }
+
+  focus() {
+    this.#name.focus();
   }
 
   /** The stream of this row was read anew. */
   of(stream) {
+    if (this.#stream !== stream) this.stale = true;
     this.#stream = stream;
   }
 }

@@ -27,7 +27,13 @@ const ENDPOINT = {
   disabled: "off",
 };
 
-export const streamLook = (status) => STREAM[status] ?? "idle";
+/** Whether its publisher is gone and may come back yet: endpoints are still connected. */
+export const heldUntil = (stream) => stream.pulse?.heldUntil ?? stream.record.heldUntil ?? null;
+
+/** Why a pulled source does not come in, as long as it does not. */
+export const sourceFailure = (stream) => (stream.status === "broadcasting" ? null : stream.record.sourceError ?? null);
+
+export const streamLook = (stream) => (heldUntil(stream) || sourceFailure(stream) ? "warn" : STREAM[stream.status] ?? "idle");
 export const endpointLook = (state) => ENDPOINT[state] ?? "idle";
 
 /** A shape and a word that follow a state. */
@@ -44,6 +50,9 @@ export function badge() {
     },
   };
 }
+
+/** Whether somebody should look at it. */
+export const needsAttention = (stream) => ["warn", "bad"].includes(streamLook(stream)) || ["warn", "bad"].includes(forwarding(stream).look);
 
 /** Of a stream's endpoints: how many forward, of how many that are switched on, and how that looks. */
 export function forwarding(stream) {

@@ -1,7 +1,8 @@
 // What the service has said: streams and their endpoints, kept by what it lists, its events and its ticks.
 //
 // Owns the state and its reloading; knows no element. The hard thing is that lists and events come by different ways:
-// so an event never changes more than it says, and whatever it leaves open is asked for again, once for many events.
+// so an event never changes more than it says, whatever it leaves open is asked for again, once for many events, and so
+// is what an answer that was on its way may have put back as it was before the event.
 
 import { History } from "./history.js";
 import { Live } from "./live.js";
@@ -14,12 +15,6 @@ const READ_AFTER_MS = 120;
 /** With more changed streams than this, the lists are read whole. */
 const READ_SINGLE_MAX = 8;
 const RELOAD_AFTER_MS = 3_000;
-
-/** The state that Ant Media's word stands for, until a tick says more. */
-const STATE_OF = {
-  created: "idle", preparing: "connecting", broadcasting: "broadcasting", error: "waiting", finished: "finished",
-  failed: "failed",
-};
 
 export const keyOf = (app, id) => `${app}/${id}`;
 
@@ -35,6 +30,9 @@ export class Store extends EventTarget {
   /** `loading`, `live`, `lost`, `refused`. */
   connection = "loading";
   refusal = null;
+  /** Whether the lists have been read; why they could not be, the last time. */
+  loaded = false;
+  failure = null;
   /** Which run of the service answers. */
   run = null;
   /** What the service's clock is ahead of ours, ms. */
@@ -91,9 +89,14 @@ export class Store extends EventTarget {
 
   #happened(name, data) {
     const key = keyOf(data.app, data.streamId);
+    // What is known from the event itself is not asked for; but an answer that is on its way may not know it yet.
+    const isWhole = ["endpointState", "sourceState", "broadcastDeleted"].includes(name);
+    if (!isWhole || this.#reading === "running") {
+      this.#dirty.add(key);
+      this.#readSoon(READ_AFTER_MS);
+    }
     if (name === "broadcastDeleted") {
       this.streams.delete(key);
-      this.#dirty.delete(key);
       this.#tell("list");
       this.#tell("event", { name, key, data });
       return;
@@ -106,15 +109,12 @@ export class Store extends EventTarget {
         const endpoint = this.#endpoint(stream, data.endpointId);
         endpoint.state = data.state;
       }
+      if (name === "sourceState") stream.record = { ...stream.record, sourceState: data.state, sourceError: data.failure };
       stream.events.push({ name, ...data });
       if (stream.events.length > EVENTS_MAX) stream.events.shift();
       this.#tell("stream", stream);
     }
     this.#tell("event", { name, key, data });
-    if (name !== "endpointState") {
-      this.#dirty.add(key);
-      this.#readSoon(READ_AFTER_MS);
-    }
   }
 
   #endpoint(stream, id) {
@@ -126,7 +126,7 @@ export class Store extends EventTarget {
     return endpoint;
   }
 
-  #tick({ streams }) {
+  #tick({ streams, at }) {
     const seen = new Set();
     for (const pulse of streams) {
       const key = keyOf(pulse.app, pulse.streamId);
@@ -139,14 +139,14 @@ export class Store extends EventTarget {
       seen.add(key);
       stream.status = pulse.status;
       stream.pulse = pulse;
-      stream.rate.push(pulse.status === "broadcasting" ? pulse.bitrate1sBps : null);
+      stream.rate.push(pulse.status === "broadcasting" ? pulse.bitrate1sBps : null, at);
       for (const figures of pulse.endpoints) {
         const endpoint = this.#endpoint(stream, figures.endpointId);
         endpoint.state = figures.state;
         endpoint.figures = figures;
-        endpoint.rate.push(figures.sendRateBps);
-        endpoint.rtt.push(figures.rttMs);
-        endpoint.loss.push(figures.lossRatio);
+        endpoint.rate.push(figures.sendRateBps, at);
+        endpoint.rtt.push(figures.rttMs, at);
+        endpoint.loss.push(figures.lossRatio, at);
       }
       this.#tell("stream", stream);
     }
@@ -154,7 +154,7 @@ export class Store extends EventTarget {
       if (!stream.pulse || seen.has(stream.key)) continue;
       // It runs no more; how it ended is asked for.
       stream.pulse = null;
-      stream.rate.push(null);
+      stream.rate.push(null, at);
       this.#dirty.add(stream.key);
       this.#readSoon(READ_AFTER_MS);
       this.#tell("stream", stream);
@@ -188,10 +188,16 @@ export class Store extends EventTarget {
       this.#reload = true;
       this.#again = setTimeout(() => this.#readSoon(0), RELOAD_AFTER_MS);
       if (refusal.status === 403) this.#connected("refused", refusal);
+      this.failure = refusal;
       this.#reading = null;
+      this.#tell("list");
       return;
     }
     this.#reading = null;
+    if (this.failure) {
+      this.failure = null;
+      this.#tell("list");
+    }
     if (this.#dirty.size > 0 || this.#reload) this.#readSoon(READ_AFTER_MS);
   }
 
@@ -215,7 +221,10 @@ export class Store extends EventTarget {
   async #readOne(key) {
     const [app, id] = key.split("/");
     try {
-      this.#put(app, await rest.broadcast(app, id));
+      const broadcast = await rest.broadcast(app, id);
+      // `count` is a call of its own at this place: a stream of that name stands in the list alone.
+      if (broadcast?.streamId === id) this.#put(app, broadcast);
+      else this.#reload = true;
     } catch (refusal) {
       if (refusal.status !== 404) throw refusal;
       this.streams.delete(key);
@@ -239,11 +248,11 @@ export class Store extends EventTarget {
     for (const id of stream.endpoints.keys()) {
       if (!ids.has(id)) stream.endpoints.delete(id);
     }
-    for (const { endpointServiceId, status, endpointUrl } of listed) {
+    for (const { endpointServiceId, state, endpointUrl } of listed) {
       const endpoint = this.#endpoint(stream, endpointServiceId);
       endpoint.url = endpointUrl;
-      // A tick knows it finer.
-      if (!stream.pulse) endpoint.state = STATE_OF[status] ?? "idle";
+      // A tick knows it newer.
+      if (!stream.pulse) endpoint.state = state;
     }
     this.#tell("stream", stream);
     return stream;

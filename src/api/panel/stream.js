@@ -1,29 +1,36 @@
 // A stream's page: how it comes in, its sound, its tracks, its endpoints, what has happened, its pipeline.
 //
-// Owns what is read for it, and when: numbers come with the ticks, the statistics of the tracks are read while the page
-// is seen, the events before the page was opened once.
+// Owns what is read for it, and when: numbers come with the ticks, the statistics of the tracks (which no tick has) are
+// read while the page is seen and the stream runs, names and the events before the page was opened once.
 
 import { commands, nameOf } from "./actions.js";
 import { el, icon, render, setHidden, setText } from "./dom.js";
 import { openEndpoints } from "./endpoints.js";
+import { endpointName } from "./endpoint_row.js";
 import { rate } from "./format.js";
 import { graph } from "./graph.js";
 import { KEPT } from "./history.js";
 import { menuButton } from "./menu.js";
 import { address, rest } from "./rest.js";
-import { mediaText, sourceText, stateText, stateTime } from "./row.js";
-import { badge, endpointLook, streamLook } from "./state.js";
+import { mediaText, sourceText, sourceTrouble, stateText, stateTime } from "./row.js";
+import { badge, endpointLook, heldUntil, streamLook } from "./state.js";
+import { preview } from "./preview.js";
 import { ingest, levels, pipeline, section, timeline, tracks } from "./stream_parts.js";
 import { words } from "./words.js";
 
 const LINES = "M2 3.2h12v1.6H2ZM2 7.2h12v1.6H2ZM2 11.2h12v1.6H2Z";
 const STATISTICS_MS = 2_000;
+/** What the page is rendered after. */
+const CHANGES = ["stream", "list", "event", "connection"];
 /** The earlier events come in one piece; a service that is slow is not waited for. */
 const EARLIER_MAX_MS = 5_000;
 
-/** The events of a stream that the service still knows, oldest first. */
-async function earlierEvents(run, app, id) {
-  const query = `streamId=${encodeURIComponent(id)}&types=broadcast,stream,source,endpoint&lastEventId=${run}-0`;
+/** Of all events that are kept (4000), it is asked for so many, then for fewer where the oldest have gone meanwhile. */
+const EARLIER_MAX = [3_900, 3_000, 1_000];
+
+/** What the service answers to one that comes back after this event: `{ id, name, data }` each, the first is `hello`. */
+async function eventsAfter(lastEventId, app, id) {
+  const query = `streamId=${encodeURIComponent(id)}&types=broadcast,stream,source,endpoint&lastEventId=${lastEventId}`;
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), EARLIER_MAX_MS);
   try {
@@ -36,20 +43,34 @@ async function earlierEvents(run, app, id) {
       text += value;
     } while (!text.endsWith("\n\n"));
     return text.split("\n\n").flatMap((block) => {
-      const [name, data] = ["event: ", "data: "].map((begin) => block.split("\n").find((line) => line.startsWith(begin))?.slice(begin.length));
-      if (!name || !data || name === "hello" || name === "gap") return [];
+      const [id_, name, data] = ["id: ", "event: ", "data: "].map((begin) => block.split("\n").find((line) => line.startsWith(begin))?.slice(begin.length));
+      if (!name || !data) return [];
       try {
-        return [{ name, ...JSON.parse(data) }];
+        return [{ id: id_, name, data: JSON.parse(data) }];
       } catch {
         // The piece was cut; the rest is told by the ticks.
         return [];
       }
     });
-  } catch {
-    return [];
   } finally {
     clearTimeout(timer);
     stop.abort();
+  }
+}
+
+/** The events of a stream that the service still knows, oldest first. */
+async function earlierEvents(run, app, id) {
+  try {
+    let told = await eventsAfter(`${run}-0`, app, id);
+    for (const count of EARLIER_MAX) {
+      if (!told.some(({ name }) => name === "gap")) break;
+      const last = Number(told[0]?.id?.split("-")[1]);
+      if (!Number.isFinite(last)) break;
+      told = await eventsAfter(`${run}-${Math.max(0, last - count)}`, app, id);
+    }
+    return told.filter(({ name }) => name !== "hello" && name !== "gap").map(({ name, data }) => ({ name, ...data }));
+  } catch {
+    return [];
   }
 }
 
@@ -66,6 +87,10 @@ export class StreamPage {
   #title = el("h2", { class: "stream-title" });
   #comes = el("p", { class: "muted" });
   #media = el("p", { class: "number" });
+  #why = el("p", { class: "failure", hidden: true });
+  #cause = el("strong", {});
+  #next = el("span", { class: "number" });
+  #preview;
   #rate = el("span", { class: "figure-value number big" });
   #graph = graph({ count: KEPT, least: 1e5, label: words.endpoints.graphOf(words.table.bitrate) });
   #levels = levels();
@@ -84,6 +109,8 @@ export class StreamPage {
     this.#id = id;
     this.#key = `${app}/${id}`;
     this.#pipeline = pipeline(app, id, id);
+    this.#preview = preview(app, id);
+    this.#why.append(this.#cause, " ", this.#next);
     const menu = menuButton({ "aria-label": words.table.menuOf(id) }, icon(LINES), () => (this.#stream ? commands(store, this.#stream) : []));
     const edit = () => this.#stream && openEndpoints(store, this.#stream);
     this.#content = el(
@@ -96,10 +123,12 @@ export class StreamPage {
         el("p", { class: "stream-state" }, this.#state.node, this.#time),
         this.#comes,
         this.#media,
+        this.#why,
       ),
       el(
         "div",
         { class: "parts" },
+        this.#preview.node,
         section(words.table.bitrate, el("p", {}, this.#rate), this.#graph.node),
         this.#levels.node,
         this.#tracks.node,
@@ -111,13 +140,19 @@ export class StreamPage {
     );
     this.node = el("section", { class: "page stream-page" }, el("a", { class: "back", href: "#/" }, `← ${words.stream.back}`), this.#gone, this.#content);
     this.#changed = ({ detail }) => (!detail || detail.key === this.#key) && render(this.render);
-    for (const name of ["stream", "list", "event"]) store.addEventListener(name, this.#changed);
+    this.#heard = ({ detail: { key, data } }) => key === this.#key && data.endpoint && this.#named([data.endpoint]);
+    for (const name of CHANGES) store.addEventListener(name, this.#changed);
+    store.addEventListener("event", this.#heard);
     this.#timer = setInterval(() => this.#read(), STATISTICS_MS);
-    this.#read();
     render(this.render);
   }
 
+  #heard;
   #changed;
+
+  get key() {
+    return this.#key;
+  }
 
   get title() {
     return this.#id;
@@ -125,20 +160,34 @@ export class StreamPage {
 
   close() {
     clearInterval(this.#timer);
+    this.#preview.close();
     this.#pipeline.close();
-    for (const name of ["stream", "list", "event"]) this.#store.removeEventListener(name, this.#changed);
+    for (const name of CHANGES) this.#store.removeEventListener(name, this.#changed);
+    this.#store.removeEventListener("event", this.#heard);
   }
 
   async #read() {
-    if (document.hidden || !this.#stream || this.#store.connection !== "live") return;
+    if (document.hidden || !this.#stream?.pulse || this.#store.connection !== "live") return;
     try {
-      const [statistics, endpoints] = await Promise.all([rest.statistics(this.#app, this.#id), rest.endpoints(this.#app, this.#id)]);
+      const statistics = await rest.statistics(this.#app, this.#id);
       this.#tracks.render(statistics.tracks);
       this.#ingest.render(statistics.ingest);
-      for (const endpoint of endpoints) this.#names.set(endpoint.id, endpoint.label || endpoint.host || endpoint.url);
     } catch {
       // The connection's state says so already; a stream that is gone is said by the list.
     }
+  }
+
+  async #readNames() {
+    try {
+      this.#named(await rest.endpoints(this.#app, this.#id));
+    } catch {
+      // Their addresses are known from the list.
+    }
+  }
+
+  #named(endpoints) {
+    for (const endpoint of endpoints) this.#names.set(endpoint.id, endpointName(endpoint));
+    render(this.render);
   }
 
   async #readEarlier() {
@@ -148,7 +197,10 @@ export class StreamPage {
   }
 
   tick() {
-    if (this.#stream) setText(this.#time, stateTime(this.#stream, this.#store.now()));
+    if (!this.#stream) return;
+    const now = this.#store.now();
+    setText(this.#time, stateTime(this.#stream, now));
+    setText(this.#next, sourceTrouble(this.#stream, now)?.next);
   }
 
   render = () => {
@@ -157,22 +209,39 @@ export class StreamPage {
     this.#stream = stream;
     setHidden(this.#gone, stream !== null || !this.#store.loaded);
     setHidden(this.#content, stream === null);
-    if (!stream) return;
-    if (first) this.#read();
+    if (!stream) {
+      this.#preview.render(this.#id, words.preview.notLive);
+      return;
+    }
+    if (first) {
+      this.#read();
+      this.#readNames();
+    }
     if (this.#earlier === null && this.#store.run) this.#readEarlier();
     setText(this.#title, nameOf(stream));
-    this.#state.show(streamLook(stream.status), stateText(stream));
+    this.#state.show(streamLook(stream), stateText(stream));
     const { kind, from } = sourceText(stream);
     setText(this.#comes, [`${stream.app}/${stream.id}`, from ? words.stream.comesFrom(kind, from) : kind, stream.record.userAgent === "N/A" ? null : stream.record.userAgent].filter(Boolean).join(" · "));
     const media = mediaText(stream);
     setText(this.#media, [media.first, media.second].filter(Boolean).join(" · "));
+    const trouble = sourceTrouble(stream, this.#store.now());
+    setHidden(this.#why, !trouble);
+    setText(this.#cause, trouble ? `${trouble.cause}.` : "");
+    this.#preview.render(nameOf(stream), this.#noPicture(stream));
+    if (!stream.pulse) this.#tracks.render([]);
     setText(this.#rate, stream.status === "broadcasting" ? rate(stream.pulse?.bitrate1sBps) : "–");
-    this.#graph.draw(stream.rate);
+    this.#graph.draw(stream.rate, this.#store.now());
     this.#levels.render(stream.pulse?.tracks ?? []);
     this.#renderEndpoints(stream);
     this.#renderTimeline(stream);
     this.tick();
   };
+
+  #noPicture(stream) {
+    if (this.#store.connection !== "live") return words.connection[this.#store.connection];
+    if (heldUntil(stream)) return words.streamState.held;
+    return stream.status === "broadcasting" ? null : words.preview.notLive;
+  }
 
   #renderEndpoints(stream) {
     const lines = [...stream.endpoints.values()].map((endpoint) => {

@@ -115,10 +115,13 @@ export function timeline() {
   return {
     node: section(words.stream.timeline, list, none),
     render(events, nameOf) {
+      const latest = events.slice(-TIMELINE_MAX);
+      // Names come later than events, and change.
+      const names = latest.map(({ endpointId }) => (endpointId ? nameOf(endpointId) : "")).join("\n");
       const last = events.at(-1);
-      if (shown?.last === last && shown?.length === events.length) return;
-      shown = { last, length: events.length };
-      list.replaceChildren(...events.slice(-TIMELINE_MAX).reverse().map((event) => line(event, nameOf)));
+      if (shown?.last === last && shown?.length === events.length && shown?.names === names) return;
+      shown = { last, length: events.length, names };
+      list.replaceChildren(...latest.reverse().map((event) => line(event, nameOf)));
       setHidden(none, events.length > 0);
     },
   };

@@ -3,7 +3,7 @@
 import { nameOf } from "./actions.js";
 import { arrange, el, render, setAttribute, setHidden, setText } from "./dom.js";
 import { Row } from "./row.js";
-import { forwarding } from "./state.js";
+import { needsAttention } from "./state.js";
 import { words } from "./words.js";
 
 const COLUMNS = [
@@ -19,20 +19,24 @@ const COLUMNS = [
 
 const STATE_ORDER = ["error", "preparing", "broadcasting", "finished", "created"];
 
-const byName = (one, other) => nameOf(one).localeCompare(nameOf(other), undefined, { numeric: true }) || (one.key < other.key ? -1 : 1);
+/** One for all: making one costs more than thousands of comparisons. */
+const COLLATOR = new Intl.Collator(undefined, { numeric: true });
+
+const byName = (one, other) => COLLATOR.compare(nameOf(one), nameOf(other)) || (one.key < other.key ? -1 : 1);
 
 const ORDERS = {
   name: byName,
-  app: (one, other) => one.app.localeCompare(other.app) || byName(one, other),
+  app: (one, other) => COLLATOR.compare(one.app, other.app) || byName(one, other),
   state: (one, other) => STATE_ORDER.indexOf(one.status) - STATE_ORDER.indexOf(other.status) || byName(one, other),
   rate: (one, other) => (other.pulse?.bitrate1sBps ?? 0) - (one.pulse?.bitrate1sBps ?? 0) || byName(one, other),
 };
 
-const isTrouble = (stream) => stream.status === "error" || ["warn", "bad"].includes(forwarding(stream).look);
+/** What an order puts first: the name at A, the bitrate at the largest. */
+const DIRECTIONS = { rate: "descending" };
 
 const STATES = {
   live: (stream) => stream.status === "broadcasting",
-  trouble: isTrouble,
+  trouble: needsAttention,
   offline: (stream) => stream.status !== "broadcasting",
 };
 
@@ -46,8 +50,12 @@ export class Table {
   #app;
   #state;
   #found = el("p", { class: "muted number filter-found", role: "status" });
+  #notice = el("p", { class: "notice bad", hidden: true });
   #empty = el("div", { class: "empty", hidden: true });
   #table;
+  #watch = new IntersectionObserver((changes) => {
+    for (const { target, isIntersecting } of changes) this.#rows.get(target.dataset.key)?.setSeen(isIntersecting);
+  });
 
   constructor(store, { app, create }) {
     this.#store = store;
@@ -56,6 +64,13 @@ export class Table {
     this.wantedApp = app;
     store.addEventListener("list", () => render(this.#list));
     store.addEventListener("stream", ({ detail }) => this.#changed(detail));
+    render(this.#list);
+  }
+
+  /** It is in the page again. `key`: the row whose stream was looked at, which gets the focus. */
+  shown(key) {
+    this.#list();
+    this.#rows.get(key)?.focus();
   }
 
   #build(create) {
@@ -86,7 +101,7 @@ export class Table {
       this.#body,
     );
     this.#create = create;
-    this.node = el("section", { class: "page list-page", "aria-label": words.table.label }, filters, this.#table, this.#empty);
+    this.node = el("section", { class: "page list-page", "aria-label": words.table.label }, filters, this.#notice, this.#table, this.#empty);
   }
 
   #create;
@@ -108,14 +123,16 @@ export class Table {
 
   #changed(stream) {
     const row = this.#rows.get(stream.key);
-    if (row) render(row.render);
+    // A row that the filter has taken out, or that lies behind a stream's page, is rendered when it comes back.
+    if (row?.node.isConnected) render(row.render);
+    else if (row) row.stale = true;
     // A stream may come into the filter, or leave it; an order by what changes each second would jump.
     if (this.#state.value || this.#order === "state") render(this.#list);
   }
 
   /** The clock of every row moves on. */
   tick() {
-    for (const row of this.#rows.values()) row.tick();
+    for (const row of this.#rows.values()) if (row.node.isConnected) row.tick();
   }
 
   focusSearch() {
@@ -143,28 +160,32 @@ export class Table {
   }
 
   #list = () => {
-    if (!this.#store.loaded) return this.#say(words.table.loading);
+    if (!this.node.isConnected) return undefined;
+    const { failure } = this.#store;
+    if (!this.#store.loaded) return this.#say(failure ? words.table.unread : words.table.loading, failure?.message);
+    setHidden(this.#notice, !failure);
+    setText(this.#notice, failure ? `${words.table.notReread} ${failure.message}` : "");
     this.#apps();
     const all = [...this.#store.streams.values()];
     const shown = all.filter(this.#fits()).sort(ORDERS[this.#order]);
-    for (const [order, head] of this.#heads) setAttribute(head, "aria-sort", order === this.#order ? "ascending" : null);
-    for (const key of this.#rows.keys()) {
-      if (!this.#store.streams.has(key)) this.#rows.delete(key);
+    for (const [order, head] of this.#heads) setAttribute(head, "aria-sort", order === this.#order ? DIRECTIONS[order] ?? "ascending" : null);
+    for (const [key, row] of this.#rows) {
+      if (this.#store.streams.has(key)) continue;
+      this.#watch.unobserve(row.node);
+      this.#rows.delete(key);
     }
     const nodes = shown.map((stream) => {
       let row = this.#rows.get(stream.key);
       if (!row) {
         row = new Row(this.#store, stream);
         this.#rows.set(stream.key, row);
-        row.render();
+        this.#watch.observe(row.node);
       }
       row.of(stream);
+      if (row.stale) row.render();
       return row.node;
     });
-    const focused = document.activeElement;
     arrange(this.#body, nodes);
-    // A row that was moved has lost it.
-    if (focused !== document.activeElement && focused?.isConnected) focused.focus();
     setText(this.#found, words.filter.found(shown.length, all.length));
     if (all.length === 0) {
       const button = el("button", { type: "button", class: "button primary", on: { click: this.#create } }, words.create.open);
@@ -186,7 +207,7 @@ export class Table {
   #say(text, more, button) {
     setHidden(this.#table, true);
     setHidden(this.#empty, false);
-    if (this.#empty.firstChild?.textContent === text) return;
+    if (this.#empty.textContent.startsWith(text + (more ?? ""))) return;
     this.#empty.replaceChildren(el("p", {}, text));
     if (more) this.#empty.append(el("p", { class: "muted" }, more));
     if (button) this.#empty.append(button);

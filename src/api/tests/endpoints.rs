@@ -21,7 +21,7 @@ async fn the_documented_walk_through_with_its_exact_answers() {
 
     let shown = world.get(&format!("{BASE}/test")).await;
     let list = format!(
-        r#""endPointList":[{{"status":"broadcasting","type":"generic","endpointUrl":"{URL}","endpointServiceId":"{id}"}}]"#
+        r#""endPointList":[{{"status":"broadcasting","type":"generic","endpointUrl":"{URL}","endpointServiceId":"{id}","state":"broadcasting"}}]"#
     );
     assert!(shown.text.contains(&list), "{}", shown.text);
 
@@ -114,8 +114,7 @@ async fn the_older_names_do_the_same() {
     let why = "Endpoint is not added to stream: s. endpointServiceId mine is in use on this stream already";
     assert_eq!(taken.text, refused(why));
     let list = world.get(&format!("{BASE}/s")).await.json()["endPointList"].to_string();
-    let wanted =
-        r#"[{"status":"created","type":"generic","endpointUrl":"srt://192.0.2.1","endpointServiceId":"mine"}]"#;
+    let wanted = r#"[{"status":"created","type":"generic","endpointUrl":"srt://192.0.2.1","endpointServiceId":"mine","state":"idle"}]"#;
     assert_eq!(list, wanted);
     let removed = world.call("DELETE", &format!("{BASE}/s/rtmp-endpoint?endpointServiceId=mine"), None).await;
     assert_eq!(removed.text, result(true, Some(""), ""));
