@@ -12,11 +12,14 @@ use crate::support::wait::{LATER, SOON};
 
 const SIZES: [(u32, u32); 3] = [(390, 844), (1280, 900), (1920, 1080)];
 
-/// How wide the page is, and what stands in a dialog and in messages: a page is no wider for what is fixed over it.
-const WIDTH: &str = "(() => {
-    const fixed = [...document.querySelectorAll('dialog[open], dialog[open] > *, .dialog-body > *, .message')];
-    const wide = fixed.map((node) => Math.max(node.getBoundingClientRect().right, node.getBoundingClientRect().left + node.scrollWidth));
-    return Math.ceil(Math.max(document.documentElement.scrollWidth, ...wide));
+/// By how many pixels the page is too wide, or what is fixed over it, which makes no page wider: dialogs with what stands
+/// in them, and messages.
+const OVER: &str = "(() => {
+    const fixed = [...document.querySelectorAll('dialog[open], dialog[open] *, .message')];
+    const edges = fixed.map((node) => node.getBoundingClientRect()).filter(({ width }) => width > 1).map(({ right }) => right);
+    const room = document.documentElement.clientWidth;
+    const inner = [...document.querySelectorAll('.dialog-body')].map((body) => room + body.scrollWidth - body.clientWidth);
+    return Math.ceil(Math.max(document.documentElement.scrollWidth, ...edges, ...inner) - room);
 })()";
 
 /// A name that nobody has thought of.
@@ -48,8 +51,8 @@ fn look(panel: &Panel, name: &str) {
             panel.browser.set_size(width, height);
             panel.eval("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))");
             panel.browser.screenshot(&format!("panel-{name}-{width}-{theme}"));
-            let wide = panel.eval(WIDTH).as_u64().unwrap();
-            assert!(wide <= u64::from(width), "{name} is {wide} pixels wide in a window of {width}");
+            let over = panel.eval(OVER).as_i64().unwrap();
+            assert!(over <= 0, "{name} is {over} pixels too wide for a window of {width}");
         }
         for width in [390, 1280] {
             panel.browser.set_size(width, 900);
@@ -122,6 +125,7 @@ fn what_comes_up_when_something_is_wrong_is_whole_and_without_barriers_too() {
     panel.wait_text(SOON, ".message", "Gone was removed.");
     panel.press("Second site", "edit");
     look_once(&panel, "undo");
+    look(&panel, "edit");
     close(&panel);
     panel.choose("live/cam1", "Stop stream");
     look(&panel, "question");
@@ -148,6 +152,7 @@ fn close(panel: &Panel) {
 fn look_once(panel: &Panel, name: &str) {
     panel.browser.set_size(390, 844);
     panel.browser.screenshot(&format!("panel-{name}-390"));
+    assert!(panel.eval(OVER).as_i64().unwrap() <= 0, "{name} is too wide");
     let found = barriers(panel);
     assert!(found.is_empty(), "{name}: {found:#?}");
 }

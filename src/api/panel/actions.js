@@ -29,7 +29,7 @@ async function stop(store, stream) {
   } catch (refusal) {
     // The service says no more than that nothing ran.
     if (refusal.status === 200) tell(words.done.notStopped(name));
-    else complain(refusal);
+    else complain(refusal, name);
   }
   store.touch(stream.app, stream.id);
 }
@@ -39,7 +39,7 @@ async function start(store, stream) {
     await rest.start(stream.app, stream.id);
     tell(words.done.started(nameOf(stream)));
   } catch (refusal) {
-    complain(refusal);
+    complain(refusal, nameOf(stream));
   }
   store.touch(stream.app, stream.id);
 }
@@ -53,7 +53,7 @@ async function remove(store, stream) {
     await rest.remove(stream.app, stream.id);
     tell(words.done.removed(name));
   } catch (refusal) {
-    complain(refusal);
+    complain(refusal, name);
   }
   store.touch(stream.app, stream.id);
 }

@@ -135,8 +135,11 @@ function show(text, { bad = false, ms = MESSAGE_MS, action = null } = {}) {
 }
 
 export const tell = (text) => show(text);
-/** A refusal: stays until it is closed. */
-export const complain = (refusal) => show(refusal.message ?? String(refusal), { bad: true });
+/** A refusal, of what has this name: stays until it is closed. */
+export const complain = (refusal, name) => {
+  const text = refusal.message ?? String(refusal);
+  return show(name ? `${name}: ${text}` : text, { bad: true });
+};
 
 /**
  * Does `finish` after five seconds, or when the page goes; `back` instead when it is taken back. With `focus` the button

@@ -163,10 +163,10 @@ export class EndpointRow {
     setAttribute(this.#failure, "data-past", !now && !unreadable);
     if (unreadable) setText(this.#text, unreadable);
     if (unreadable || !this.#failed) return;
-    const { cause, text, at } = this.#failed;
+    const { cause, text } = this.#failed;
     const why = words.cause[cause] ?? cause;
     setText(this.#why, now ? `${why}: ` : `${words.endpoints.lastFailure(why)}: `);
-    setText(this.#text, `${text} · ${words.endpoints.failedAt(clock(at))} ${words.endpoints.attempt(this.#failed.attempt)}`);
+    setText(this.#text, text);
     setText(this.#todo, words.todo[cause] ?? "");
   }
 
@@ -189,7 +189,8 @@ export class EndpointRow {
     setText(this.#since, parts.join(" · "));
     const waits = state === "waiting" && failure?.nextRetryAt;
     const left = waits ? secondsUntil(failure.nextRetryAt, now) : 0;
-    setText(this.#next, waits || state === "connecting" ? words.endpoints.nextTry(left) : state === "failed" ? words.endpoints.noTry : "");
+    const next = waits || state === "connecting" ? words.endpoints.nextTry(left) : state === "failed" ? words.endpoints.noTry : "";
+    setText(this.#next, this.#failed ? `${words.endpoints.failedAt(this.#failed.attempt, clock(this.#failed.at))} ${next}` : "");
   }
 
   #paths() {
@@ -205,7 +206,7 @@ export class EndpointRow {
       const name = endpointName(this.#endpoint);
       announce(enabled ? words.endpoints.switchedOn(name) : words.endpoints.switchedOff(name));
     } catch (refusal) {
-      complain(refusal);
+      complain(refusal, endpointName(this.#endpoint));
       this.#context.reread();
     }
     this.#turning = false;
@@ -218,7 +219,7 @@ export class EndpointRow {
       this.#context.changed(await rest.retryEndpoint(...this.#paths()));
       announce(words.endpoints.retrying);
     } catch (refusal) {
-      complain(refusal);
+      complain(refusal, endpointName(this.#endpoint));
       this.#context.reread();
     }
   }
@@ -235,7 +236,7 @@ export class EndpointRow {
       this.#report.replaceChildren(...testReport(report, connected));
       announce(report.passed ? words.test.passed : words.test.failed);
     } catch (refusal) {
-      complain(refusal);
+      complain(refusal, endpointName(this.#endpoint));
     }
     setOff(button, false);
     setText(button, words.endpoints.test);

@@ -33,7 +33,8 @@ export async function removeEndpoint(app, id, endpoint, name, { focus, lost }) {
     tellChange(app, id, endpoint.id, back);
   };
   const keeps = (refusal) => {
-    if (refusal.status !== 404) complain(refusal.status === 412 ? words.endpoints.changedMeanwhile(name) : refusal);
+    if (refusal.status === 412) complain(words.endpoints.changedMeanwhile(name));
+    else if (refusal.status !== 404) complain(refusal, name);
     ends(refusal.status !== 404);
   };
   const switches = endpoint.enabled && !endpoint.unreadable;

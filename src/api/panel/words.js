@@ -151,7 +151,7 @@ export const words = {
     attempt: (attempt) => `Attempt ${attempt}.`,
     nextTry: (seconds) => (seconds > 0 ? `Next try in ${seconds} s.` : "Trying again now."),
     noTry: "It is not tried again until you press Retry now or change it.",
-    failedAt: (time) => `Failed at ${time}.`,
+    failedAt: (attempt, time) => `Attempt ${attempt} failed at ${time}.`,
     lastFailure: (why) => `Last failure: ${why}`,
     since: (duration) => `for ${duration}`,
     reconnects: (count) => plural(count, "reconnect", "reconnects"),
