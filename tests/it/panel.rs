@@ -128,6 +128,25 @@ fn a_new_stream_is_made_of_a_test_picture_and_its_page_tells_of_it() {
     for part in ["ffmpeg -re -i INPUT", "Service: WHIP", "Stream Key: probe", "/live/?id=probe"] {
         assert!(shown.iter().any(|line| line.contains(part)), "{part}: {shown:?}");
     }
+
+    // This page's own host is every machine's: whoever is elsewhere needs another.
+    panel.fill("dialog[open] [name=host]", "studio.example.org");
+    let shown =
+        panel.eval("[...document.querySelectorAll('dialog[open] [readonly]')].map((field) => field.value).join()");
+    let shown = shown.as_str().unwrap();
+    assert!(!shown.contains("127.0.0.1"), "{shown}");
+    for address in [
+        format!("https://studio.example.org:{}/live/?id=probe", service.ports.https),
+        format!("http://studio.example.org:{}/live/whip/probe", service.ports.http),
+        format!("srt://studio.example.org:{}?streamid=live/probe", service.ports.srt),
+        format!("rtsp://studio.example.org:{}/live/probe", service.ports.rtsp),
+    ] {
+        assert!(shown.contains(&address), "{address}: {shown}");
+    }
+    panel.fill("dialog[open] [name=host]", "2001:db8::7");
+    panel.wait(SOON, "in brackets", "[...document.querySelectorAll('dialog[open] [readonly]')].some((field) => field.value.startsWith('srt://[2001:db8::7]:'))");
+    panel.fill("dialog[open] [name=host]", "no host");
+    panel.wait_text(SOON, "dialog[open] .hint[data-bad]", "A host holds letters");
 }
 
 #[test]

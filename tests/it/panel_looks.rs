@@ -70,7 +70,7 @@ fn every_page_is_whole_and_without_barriers_in_both_themes_and_every_width() {
         test_picture(&service, stream, name);
     }
     service.api.add_endpoint("live/cam2", &third.url());
-    let body = json!({ "streamId": "backup", "name": LONG_NAME });
+    let body = json!({ "streamId": "backup", "name": "Backup encoder" });
     service.api.post("/live/rest/v2/broadcasts/create", &body);
     let body =
         json!({ "streamId": "gate4", "name": "Gate 4", "type": "streamSource", "streamUrl": "srt://127.0.0.1:9" });
@@ -130,6 +130,11 @@ fn what_comes_up_when_something_is_wrong_is_whole_and_without_barriers_too() {
     panel.choose("live/cam1", "Stop stream");
     look(&panel, "question");
     close(&panel);
+    panel.choose("live/cam1", "Stream details");
+    panel.wait(LATER, "a picture", "document.querySelector('.preview-picture')?.naturalWidth === 640");
+    panel.click("[data-do=pause]");
+    look(&panel, "stream-paused");
+    panel.eval("location.hash = ''");
     panel.edit_endpoints("live/cam1");
     panel.wait_text(SOON, ".endpoint h3", "Second site");
     service.stop();

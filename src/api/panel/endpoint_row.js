@@ -43,7 +43,8 @@ export class EndpointRow {
   #why = el("strong", {});
   #text = el("span", {});
   #todo = el("p", {});
-  #next = el("p", { class: "next number" });
+  #when = el("span", {});
+  #next = el("span", { class: "next" });
   #rate = figure(words.endpoints.bitrate, { name: words.endpoints.bitrate, least: 1e5 });
   #rtt = figure(words.endpoints.rtt, { name: words.endpoints.rtt, least: 10 });
   #loss = figure(words.endpoints.loss, { name: words.endpoints.loss, least: 0.01 });
@@ -72,7 +73,7 @@ export class EndpointRow {
     this.#switch.addEventListener("change", () => this.#turn(this.#switch.checked));
     // It keeps the focus while the service is asked, so it is not disabled.
     this.#switch.addEventListener("click", (event) => this.#turning && event.preventDefault());
-    this.#failure.append(el("p", {}, this.#why, this.#text), this.#todo, this.#next);
+    this.#failure.append(el("p", {}, this.#why, this.#text), this.#todo, el("p", { class: "number" }, this.#when, " ", this.#next));
     const tools = el(
       "div",
       { class: "tools" },
@@ -172,10 +173,10 @@ export class EndpointRow {
 
   #renderAdvice() {
     const { advice } = this.#endpoint;
-    setHidden(this.#advice, !advice);
-    if (!advice) return;
-    setAttribute(this.#advice, "data-bad", !advice.enough);
-    setText(this.#advice, advice.enough ? words.endpoints.enough(advice.reason) : words.endpoints.more(advice.latencyMs, advice.reason));
+    // A place that was taken stays: a new connection has no hint for a while.
+    if (advice) setHidden(this.#advice, false);
+    setAttribute(this.#advice, "data-bad", Boolean(advice) && !advice.enough);
+    setText(this.#advice, !advice ? "" : advice.enough ? words.endpoints.enough(advice.reason) : words.endpoints.more(advice.latencyMs, advice.reason));
   }
 
   /** The clock moves on. */
@@ -190,7 +191,8 @@ export class EndpointRow {
     const waits = state === "waiting" && failure?.nextRetryAt;
     const left = waits ? secondsUntil(failure.nextRetryAt, now) : 0;
     const next = waits || state === "connecting" ? words.endpoints.nextTry(left) : state === "failed" ? words.endpoints.noTry : "";
-    setText(this.#next, this.#failed ? `${words.endpoints.failedAt(this.#failed.attempt, clock(this.#failed.at))} ${next}` : "");
+    setText(this.#when, this.#failed ? words.endpoints.failedAt(this.#failed.attempt, clock(this.#failed.at)) : "");
+    setText(this.#next, next);
   }
 
   #paths() {

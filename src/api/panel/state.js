@@ -28,7 +28,7 @@ const ENDPOINT = {
 };
 
 /** Whether its publisher is gone and may come back yet: endpoints are still connected. */
-export const heldUntil = (stream) => stream.pulse?.heldUntil ?? stream.record.heldUntil ?? null;
+export const heldUntil = ({ pulse, record }) => (pulse ? pulse.heldUntil : record.heldUntil) ?? null;
 
 /** Why a pulled source does not come in, as long as it does not. */
 export const sourceFailure = (stream) => (stream.status === "broadcasting" ? null : stream.record.sourceError ?? null);

@@ -103,7 +103,11 @@ export class Store extends EventTarget {
     }
     const stream = this.streams.get(key);
     if (stream) {
-      if (data.status && name.startsWith("stream")) stream.status = data.status;
+      if (data.status && name.startsWith("stream")) {
+        stream.status = data.status;
+        // The next tick says the same, some time later.
+        if (stream.pulse) stream.pulse = { ...stream.pulse, heldUntil: data.heldUntil ?? null };
+      }
       if (name === "endpointRemoved") stream.endpoints.delete(data.endpointId);
       if (name === "endpointState") {
         const endpoint = this.#endpoint(stream, data.endpointId);

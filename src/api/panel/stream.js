@@ -248,7 +248,8 @@ export class StreamPage {
       const state = badge();
       state.show(endpointLook(endpoint.state), words.endpointState[endpoint.state] ?? endpoint.state);
       const figures = endpoint.figures;
-      return el("li", {}, state.node, el("span", { class: "clip" }, this.#names.get(endpoint.id) ?? endpoint.url ?? endpoint.id), el("span", { class: "number" }, figures?.sendRateBps ? rate(figures.sendRateBps) : ""));
+      const name = this.#names.get(endpoint.id) ?? endpoint.url ?? endpoint.id;
+      return el("li", {}, state.node, el("span", { class: "clip", title: name }, name), el("span", { class: "number" }, figures?.sendRateBps ? rate(figures.sendRateBps) : ""));
     });
     this.#endpoints.replaceChildren(...lines);
   }
