@@ -31,6 +31,7 @@ mod panel_edit;
 mod panel_keys;
 mod panel_looks;
 mod panel_many;
+mod panel_parts;
 mod panel_preview;
 mod panel_state;
 mod panel_trouble;

@@ -234,6 +234,13 @@ impl Browser {
         self.session.post("goog/cdp/execute", &command);
     }
 
+    /// Runs a script in each page that is loaded from now on, before the page's own.
+    #[track_caller]
+    pub fn before_pages(&self, script: &str) {
+        let command = json!({ "cmd": "Page.addScriptToEvaluateOnNewDocument", "params": { "source": script } });
+        self.session.post("goog/cdp/execute", &command);
+    }
+
     /// Presses keys one after the other, as on a keyboard: [`keys`], or text letter by letter.
     #[track_caller]
     pub fn press(&self, keys: &str) {
