@@ -95,6 +95,9 @@ fn what_is_typed_into_and_what_has_the_focus_stays_where_it_is_while_rows_come_a
     panel.wait(SOON, "by state", &format!("{order} === 'Alpha Hotel Delta Golf'"));
     assert_eq!(panel.eval("document.activeElement.textContent"), "Delta");
     assert_eq!(panel.eval("window.lost"), 0);
+    panel.eval("document.querySelector('.c-stream .sort').click()");
+    panel.wait(SOON, "by name", &format!("{order} === 'Alpha Delta Golf Hotel'"));
+    assert_eq!(panel.eval("window.lost"), 0);
     panel.eval("document.querySelector('.c-rate .sort').click()");
     panel.wait(SOON, "by bitrate", "document.querySelector('.c-rate').getAttribute('aria-sort') === 'descending'");
     assert_eq!(panel.eval("document.activeElement.textContent"), "Delta");
