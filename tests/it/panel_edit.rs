@@ -140,6 +140,25 @@ fn undo_is_there_after_the_dialog_is_closed_and_its_row_is_not_until_then() {
 }
 
 #[test]
+fn undo_gives_the_row_the_focus_back_also_beside_a_form_that_is_being_filled() {
+    let service = Service::start();
+    idle(&service, "live/cam", "srt://127.0.0.1:9");
+    let panel = Panel::open(&service);
+    panel.edit_endpoints("live/cam");
+    panel.wait_text(SOON, ".endpoint h3", "Studio");
+    panel.click("#add-endpoint");
+    panel.fill(".endpoint-form [name=url]", "srt://127.0.0.1:8");
+    panel.press("Studio", "remove");
+    panel.wait(SOON, "it asks", "document.activeElement.dataset.do === 'remove-yes'");
+    panel.browser.press(ENTER);
+    panel.wait(SOON, "Undo has the focus", "document.activeElement.matches('.message button')");
+    panel.browser.press(ENTER);
+    panel.wait(SOON, "its row has the focus", "document.activeElement.dataset.do === 'remove'");
+    assert_eq!(panel.eval("document.querySelector('.endpoint-form [name=url]').value"), "srt://127.0.0.1:8");
+    assert_eq!(stored(&service, "live/cam")[0]["enabled"], true);
+}
+
+#[test]
 fn a_test_says_what_came_of_it_where_it_is_read_out() {
     let service = Service::start();
     test_picture(&service, "live/cam", "Camera");

@@ -1,7 +1,7 @@
 // The dialog that makes a stream: a place for a publisher, a source that is pulled, or a test picture.
 
 import { complain, openDialog, tell } from "./dialog.js";
-import { el, freshId, setAttribute, setHidden, setText } from "./dom.js";
+import { el, freshId, isOff, setAttribute, setHidden, setOff, setText } from "./dom.js";
 import { rest } from "./rest.js";
 import { keyOf } from "./store.js";
 import { words } from "./words.js";
@@ -72,7 +72,8 @@ export function openCreate(store) {
     touched = true;
     const found = show();
     if (found) return found.field.control.focus();
-    submit.disabled = true;
+    if (isOff(submit)) return undefined;
+    setOff(submit, true);
     const pulled = kind !== "live";
     const streamUrl = kind === "test" ? `test://?size=${size.control.value}` : url.control.value.trim();
     const body = {
@@ -89,7 +90,7 @@ export function openCreate(store) {
     } catch (refusal) {
       complain(refusal);
     }
-    submit.disabled = false;
+    setOff(submit, false);
     return undefined;
   };
 

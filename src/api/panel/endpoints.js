@@ -29,12 +29,17 @@ export function openEndpoints(store, of) {
   let order = [];
   let reading = false;
   let readAgain = false;
+  let loaded = false;
+  let complained = false;
 
   const list = el("ul", { class: "endpoint-list", "aria-label": words.endpoints.list });
-  const none = el("p", { class: "empty small-empty", hidden: true }, words.endpoints.none);
+  const none = el("p", { class: "empty small-empty", hidden: true });
   const notLive = el("p", { class: "notice", hidden: true }, words.endpoints.notLive);
   const addSlot = el("div", { class: "slot" });
   const add = el("button", { type: "button", class: "button primary", id: "add-endpoint", on: { click: () => openAdd() } }, icon(PLUS), words.endpoints.add);
+
+  /** Where the focus goes when what had it is gone. */
+  const home = () => (add.hidden ? node.querySelector("h2") : add);
 
   const changed = (resource) => {
     const row = rows.get(resource.id);
@@ -45,12 +50,13 @@ export function openEndpoints(store, of) {
   };
 
   const makeRow = (resource) =>
-    new EndpointRow(resource, { store, stream, changed, reread: read, edit: openEdit, focusList: () => add.focus(), hasFocus: () => document.activeElement === add });
+    new EndpointRow(resource, { store, stream, changed, reread: read, edit: openEdit, focusList: () => home().focus(), hasFocus: () => document.activeElement === home() });
 
   const show = () => render(draw);
   const draw = () => {
     arrange(list, order.map((one) => rows.get(one).node));
     for (const row of rows.values()) row.render();
+    setText(none, loaded ? words.endpoints.none : words.endpoints.loading);
     setHidden(none, order.length > 0 || addSlot.hasChildNodes());
     setHidden(notLive, order.length === 0 || stream().status === "broadcasting");
   };
@@ -66,19 +72,22 @@ export function openEndpoints(store, of) {
       do {
         readAgain = false;
         const resources = await rest.endpoints(app, id);
+        loaded = true;
         const found = new Set(resources.map((resource) => resource.id));
         for (const one of rows.keys()) if (!found.has(one)) rows.delete(one);
         order = resources.map((resource) => resource.id);
         resources.forEach(changed);
       } while (readAgain);
+      complained = false;
       show();
     } catch (refusal) {
       if (refusal.status === 404) {
         node.close();
         tell(words.stream.gone);
       } else {
-        // Read again by itself, and said by the connection's line: one complaint for each time would fill the window.
-        if (refusal.status !== 0) complain(refusal);
+        // It is read again by itself: a complaint for each time would fill the window.
+        if (!complained) complain(refusal);
+        complained = true;
       }
     } finally {
       reading = false;
@@ -109,7 +118,11 @@ export function openEndpoints(store, of) {
       test: (body) => rest.testDestination(app, id, body),
       cancel: closeAdd,
       async send(body) {
-        const resource = await rest.addEndpoint(app, id, body);
+        const resource = await rest.addEndpoint(app, id, body).catch((refusal) => {
+          // An answer that was lost says nothing of what was done.
+          if (refusal.status === 0) read();
+          throw refusal;
+        });
         changed(resource);
         closeAdd();
         announce(words.endpoints.added(endpointName(resource)));
@@ -187,7 +200,7 @@ export function openEndpoints(store, of) {
     draw();
     // What was taken back is where it was.
     const row = detail.back ? rows.get(detail.endpoint) : null;
-    if (row && (document.activeElement === add || document.activeElement === document.body)) row.focus("remove");
+    if (row && (document.activeElement === home() || document.activeElement === document.body)) row.focus("remove");
     if (detail.back) read();
   };
   store.addEventListener("event", hear);
@@ -218,7 +231,7 @@ export function openEndpoints(store, of) {
     },
     el("div", { class: "dialog-body" }, notLive, add, addSlot, none, list),
   );
-  setText(none, words.endpoints.none);
+  draw();
   add.focus();
   read();
 }

@@ -120,7 +120,7 @@ export function preview(app, id) {
   }
 
   function reason(error) {
-    if (error.name === "TimeoutError") return words.errors.slow;
+    if (error.name === "TimeoutError") return words.errors.slowRead;
     return error instanceof TypeError ? words.errors.unreachable : error.message;
   }
 

@@ -58,8 +58,8 @@ export async function call(method, path, body, options = {}) {
       keepalive: options.keepalive ?? false,
     });
   } catch (error) {
-    const lost = method === "GET" ? words.errors.unreachable : words.errors.answerLost;
-    throw new Refusal(error.name === "TimeoutError" ? words.errors.slow : lost);
+    const [slow, lost] = method === "GET" || options.changesNothing ? [words.errors.slowRead, words.errors.unreachable] : [words.errors.slow, words.errors.answerLost];
+    throw new Refusal(error.name === "TimeoutError" ? slow : lost);
   }
   const data = await read(answer);
   if (answer.ok && data?.success !== false) return data;
@@ -112,6 +112,6 @@ export const rest = {
     call("DELETE", endpointPath(app, id, endpoint), undefined, options),
   retryEndpoint: (app, id, endpoint) => call("POST", `${endpointPath(app, id, endpoint)}/retry`),
   /** Of a stored endpoint, whose secrets only the service has. */
-  testEndpoint: (app, id, endpoint, body) => call("POST", `${endpointPath(app, id, endpoint)}/test`, body ?? {}),
-  testDestination: (app, id, body) => call("POST", `${streamPath(app, id)}/endpoints/test`, body),
+  testEndpoint: (app, id, endpoint, body) => call("POST", `${endpointPath(app, id, endpoint)}/test`, body ?? {}, { changesNothing: true }),
+  testDestination: (app, id, body) => call("POST", `${streamPath(app, id)}/endpoints/test`, body, { changesNothing: true }),
 };

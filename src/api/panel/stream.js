@@ -99,7 +99,7 @@ export class StreamPage {
   #timeline = timeline();
   #pipeline;
   #endpoints = el("ul", { class: "brief" });
-  #gone = el("p", { class: "empty", hidden: true }, words.stream.gone);
+  #gone = el("p", { class: "empty", hidden: true });
   #content;
   #timer;
 
@@ -207,7 +207,9 @@ export class StreamPage {
     const stream = this.#store.streams.get(this.#key) ?? null;
     const first = this.#stream === null && stream !== null;
     this.#stream = stream;
-    setHidden(this.#gone, stream !== null || !this.#store.loaded);
+    const { loaded, failure } = this.#store;
+    setText(this.#gone, loaded ? words.stream.gone : failure ? words.table.unread : words.table.loading);
+    setHidden(this.#gone, stream !== null);
     setHidden(this.#content, stream === null);
     if (!stream) {
       this.#preview.render(this.#id, words.preview.notLive);
@@ -228,7 +230,10 @@ export class StreamPage {
     setHidden(this.#why, !trouble);
     setText(this.#cause, trouble ? `${trouble.cause}.` : "");
     this.#preview.render(nameOf(stream), this.#noPicture(stream));
-    if (!stream.pulse) this.#tracks.render([]);
+    if (!stream.pulse) {
+      this.#tracks.render([]);
+      this.#ingest.render(null);
+    }
     setText(this.#rate, stream.status === "broadcasting" ? rate(stream.pulse?.bitrate1sBps) : "–");
     this.#graph.draw(stream.rate, this.#store.now());
     this.#levels.render(stream.pulse?.tracks ?? []);

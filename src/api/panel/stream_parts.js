@@ -1,7 +1,7 @@
 // The parts of a stream's page: tracks, levels, the publisher's way, the time line, the pipeline's graph. Each is given
 // what it shows; none of them asks for anything but the graph.
 
-import { arrange, el, setAttribute, setHidden, setText } from "./dom.js";
+import { arrange, el, isOff, setAttribute, setHidden, setOff, setText } from "./dom.js";
 import { clock, date, dbfs, fps, ms, percent, rate, rtt } from "./format.js";
 import { address, streamPath } from "./rest.js";
 import { badge, endpointLook } from "./state.js";
@@ -136,7 +136,8 @@ export function pipeline(app, id, name) {
   const button = el("button", { type: "button", class: "button small", on: { click: () => draw() } }, words.stream.showPipeline);
   let url = null;
   async function draw() {
-    button.disabled = true;
+    if (isOff(button)) return;
+    setOff(button, true);
     setText(said, words.stream.drawing);
     try {
       const answer = await fetch(href, { cache: "no-store" });
@@ -154,7 +155,7 @@ export function pipeline(app, id, name) {
     } catch {
       setText(said, words.errors.unreachable);
     }
-    button.disabled = false;
+    setOff(button, false);
   }
   return {
     node: section(words.stream.pipeline, el("p", { class: "part-tools" }, button, full), said, picture),

@@ -29,6 +29,7 @@ export const words = {
     or: "Or open the panel on the machine itself, or through an SSH tunnel to it.",
   },
   errors: {
+    slowRead: "The service did not answer in time.",
     slow: "The service did not answer in time. Look whether the change was made before you try again.",
     unreachable: "The service could not be reached; try again when the connection is back.",
     answerLost: "The connection was lost before the answer came: whether the change was made is not known. Look how it is now before you try again.",
@@ -124,6 +125,7 @@ export const words = {
   endpoints: {
     title: "Edit ReStreaming Endpoints",
     add: "Add endpoint",
+    loading: "Reading the endpoints …",
     none: "No endpoints yet. Add an SRT address and the stream goes there as soon as it is live.",
     list: "Endpoints",
     notLive: "The stream is not live: its endpoints connect as soon as it is.",
