@@ -41,6 +41,10 @@ fn an_endpoint_is_added_by_the_menu_broadcasts_and_is_removed() {
     wait_until(SOON, "it is gone", || stored(&service, "live/cam").is_empty());
     panel.wait_text(SOON, "dialog[open]", "No endpoints yet");
     panel.wait_text(SOON, &Panel::row("live/cam"), "none");
+    // What has happened to it is told by its name, not by its id.
+    panel.eval("document.querySelector('dialog[open]').close()");
+    panel.choose("live/cam", "Stream details");
+    panel.wait_text(SOON, ".timeline", "Endpoint removed\nStudio");
     service.assert_runs();
 }
 

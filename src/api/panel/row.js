@@ -16,6 +16,8 @@ export const pageOf = (stream) => `#/${stream.app}/${encodeURIComponent(stream.i
 
 export function stateText(stream) {
   if (heldUntil(stream)) return words.streamState.held;
+  // Also while it is tried again: a word that changes with each attempt says less.
+  if (sourceFailure(stream)) return words.streamState.error;
   return words.streamState[stream.status] ?? stream.status;
 }
 

@@ -10,6 +10,8 @@ import { rest } from "./rest.js";
 
 /** Events of one stream that are kept for its time line. */
 const EVENTS_MAX = 200;
+/** Endpoints of one stream whose names are kept: more than it can have at a time. */
+const KNOWN_MAX = 1_200;
 /** Events come in bursts; what they ask for is read once for all that come within this time. */
 const READ_AFTER_MS = 120;
 /** With more changed streams than this, the lists are read whole. */
@@ -58,6 +60,15 @@ export class Store extends EventTarget {
   touch(app, id) {
     this.#dirty.add(keyOf(app, id));
     this.#readSoon(0);
+  }
+
+  /** What endpoints of a stream are called: events name them by their ids, also those that are gone. */
+  learn({ known }, endpoints) {
+    for (const { id, label, host, url } of endpoints) {
+      known.delete(id);
+      known.set(id, { label, host, url });
+    }
+    while (known.size > KNOWN_MAX) known.delete(known.keys().next().value);
   }
 
   #tell(name, detail) {
@@ -113,6 +124,7 @@ export class Store extends EventTarget {
         const endpoint = this.#endpoint(stream, data.endpointId);
         endpoint.state = data.state;
       }
+      if (data.endpoint) this.learn(stream, [data.endpoint]);
       if (name === "sourceState") stream.record = { ...stream.record, sourceState: data.state, sourceError: data.failure };
       stream.events.push({ name, ...data });
       if (stream.events.length > EVENTS_MAX) stream.events.shift();
@@ -241,7 +253,9 @@ export class Store extends EventTarget {
     const key = keyOf(app, broadcast.streamId);
     let stream = this.streams.get(key);
     if (!stream) {
-      stream = { key, app, id: broadcast.streamId, endpoints: new Map(), rate: new History(), events: [], pulse: null };
+      stream = {
+        key, app, id: broadcast.streamId, endpoints: new Map(), known: new Map(), rate: new History(), events: [], pulse: null,
+      };
       this.streams.set(key, stream);
     }
     stream.record = broadcast;

@@ -81,7 +81,6 @@ export class StreamPage {
   #id;
   #stream = null;
   #earlier = null;
-  #names = new Map();
   #state = badge();
   #time = el("span", { class: "muted number" });
   #title = el("h2", { class: "stream-title" });
@@ -140,14 +139,11 @@ export class StreamPage {
     );
     this.node = el("section", { class: "page stream-page" }, el("a", { class: "back", href: "#/" }, `← ${words.stream.back}`), this.#gone, this.#content);
     this.#changed = ({ detail }) => (!detail || detail.key === this.#key) && render(this.render);
-    this.#heard = ({ detail: { key, data } }) => key === this.#key && data.endpoint && this.#named([data.endpoint]);
     for (const name of CHANGES) store.addEventListener(name, this.#changed);
-    store.addEventListener("event", this.#heard);
     this.#timer = setInterval(() => this.#read(), STATISTICS_MS);
     render(this.render);
   }
 
-  #heard;
   #changed;
 
   get key() {
@@ -163,7 +159,6 @@ export class StreamPage {
     this.#preview.close();
     this.#pipeline.close();
     for (const name of CHANGES) this.#store.removeEventListener(name, this.#changed);
-    this.#store.removeEventListener("event", this.#heard);
   }
 
   async #read() {
@@ -179,15 +174,17 @@ export class StreamPage {
 
   async #readNames() {
     try {
-      this.#named(await rest.endpoints(this.#app, this.#id));
+      const endpoints = await rest.endpoints(this.#app, this.#id);
+      if (this.#stream) this.#store.learn(this.#stream, endpoints);
+      render(this.render);
     } catch {
       // Their addresses are known from the list.
     }
   }
 
-  #named(endpoints) {
-    for (const endpoint of endpoints) this.#names.set(endpoint.id, endpointName(endpoint));
-    render(this.render);
+  #nameOf(id) {
+    const known = this.#stream.known.get(id);
+    return known ? endpointName(known) : this.#stream.endpoints.get(id)?.url ?? id;
   }
 
   async #readEarlier() {
@@ -253,7 +250,7 @@ export class StreamPage {
       const state = badge();
       state.show(endpointLook(endpoint.state), words.endpointState[endpoint.state] ?? endpoint.state);
       const figures = endpoint.figures;
-      const name = this.#names.get(endpoint.id) ?? endpoint.url ?? endpoint.id;
+      const name = this.#nameOf(endpoint.id);
       return el("li", {}, state.node, el("span", { class: "clip", title: name }, name), el("span", { class: "number" }, figures?.sendRateBps ? rate(figures.sendRateBps) : ""));
     });
     this.#endpoints.replaceChildren(...lines);
@@ -262,6 +259,6 @@ export class StreamPage {
   #renderTimeline(stream) {
     const since = stream.events[0]?.at ?? Infinity;
     const before = (this.#earlier ?? []).filter((event) => event.at < since);
-    this.#timeline.render([...before, ...stream.events], (id) => this.#names.get(id) ?? id);
+    this.#timeline.render([...before, ...stream.events], (id) => this.#nameOf(id));
   }
 }
