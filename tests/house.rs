@@ -81,11 +81,15 @@ fn each_launch_text_runs_by_hand_and_data_comes_through() {
             assert_eq!(summary["key_frame_first"], true, "{summary}");
             assert_eq!(summary["tracks"].as_array().map(Vec::len), Some(2), "{summary}");
         } else {
-            assert!(ok, "{name}: {text}");
-            let buffers = text.matches("last-message = chain").count();
             // Stills come once a second.
             let least = if name.starts_with("preview-") { 1 } else { 20 };
-            assert!(buffers >= least, "{name}: only {buffers} buffers came through\n{text}");
+            let enough = |text: &str| text.matches("last-message = chain").count() >= least;
+            assert!(ok, "{name}: {text}");
+            if !enough(&text) {
+                // A machine that has no time for an encoder gets more of it.
+                let (ok, text) = run("scripts/gst-debug", &[&name, "--seconds", &(10 * LAUNCH_SECONDS).to_string()]);
+                assert!(ok && enough(&text), "{name}: fewer than {least} buffers came through\n{text}");
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ import { badge, endpointLook } from "./state.js";
 import { words } from "./words.js";
 
 const RETRY = "M8 2a6 6 0 1 0 5.9 7.1h-1.6A4.4 4.4 0 1 1 8 3.6c1.2 0 2.3.5 3.1 1.3L9 7h5V2l-1.8 1.8A6 6 0 0 0 8 2Z";
+const CONNECTED = ["broadcasting", "starved", "stalled"];
 const FAILING = ["waiting", "failed", "stalled", "connecting"];
 /** A failure that was over for longer when the dialog was opened is not told of. */
 const RECENT_MS = 600_000;
@@ -137,7 +138,7 @@ export class EndpointRow {
     setText(this.#switchText, endpoint.enabled ? words.endpoints.on : words.endpoints.off);
     for (const [what, node] of Object.entries(this.#buttons)) setAttribute(node, "aria-label", `${words.endpoints[what]}: ${name}`);
     this.#renderFailure(state);
-    const sending = ["broadcasting", "stalled"].includes(state);
+    const sending = CONNECTED.includes(state);
     setText(this.#rate.value, sending ? rate(figures.sendRateBps) : "–");
     setText(this.#rtt.value, sending ? rtt(figures.rttMs ?? null) : "–");
     setText(this.#loss.value, sending ? percent(figures.lossRatio) : "–");
@@ -232,7 +233,7 @@ export class EndpointRow {
     setOff(button, true);
     setText(button, words.endpoints.testing);
     try {
-      const connected = ["broadcasting", "stalled"].includes(this.#endpoint.state);
+      const connected = CONNECTED.includes(this.#endpoint.state);
       const report = await rest.testEndpoint(...this.#paths());
       setHidden(this.#report, false);
       this.#report.replaceChildren(...testReport(report, connected));

@@ -19,6 +19,7 @@ const ENDPOINT = {
   broadcasting: "ok",
   connecting: "busy",
   listening: "busy",
+  starved: "busy",
   stalled: "warn",
   waiting: "warn",
   failed: "bad",

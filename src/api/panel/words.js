@@ -178,6 +178,7 @@ export const words = {
     connecting: "Connecting",
     listening: "Waiting for callers",
     broadcasting: "Broadcasting",
+    starved: "Connected, nothing to send",
     stalled: "Stalled",
     waiting: "Retrying",
     failed: "Gave up",

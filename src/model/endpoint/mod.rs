@@ -33,7 +33,7 @@ pub struct EndpointRecord {
     pub tracks: Tracks,
     /// When it tries again, where that differs from the service's own rule.
     pub retry: RetryWish,
-    /// Counts the changes, from 1: its ETag.
+    /// Counts the changes: its ETag. Begins with a number that no endpoint of its id has had before.
     pub revision: u64,
 }
 
