@@ -128,13 +128,16 @@ fn a_publisher_that_flaps_leaves_nothing_behind() {
     drop(publisher);
     wait_held(&service, stream);
     let flap = |n: usize| {
-        let (from, over_srt) = (receiver.received(), n % 4 == 3);
+        let over_srt = n % 4 == 3;
         // An SRT publisher that is killed is noticed after seconds; one that ends says so.
         let publisher = if over_srt {
             Publisher::srt(&service, stream, &sample)
         } else {
             Publisher::rtmp(&service, stream, &sample)
         };
+        // What comes before is the rest of the one before it.
+        service.api.wait_live(stream);
+        let from = receiver.received();
         wait_until(LATER, "it is served", || receiver.received() > from);
         if over_srt {
             publisher.stop()

@@ -15,7 +15,7 @@ use super::process::Tool;
 use super::sample::{Sample, words};
 use super::service::Service;
 use super::ts::{Capture, PACKET_BYTES, ms};
-use super::wait::LATER;
+use super::wait::SOON;
 
 /// Payload of an SRT packet: seven transport packets.
 const SRT_PAYLOAD_BYTES: usize = 7 * PACKET_BYTES;
@@ -109,8 +109,7 @@ impl Publisher {
     /// Ends it as an operator would.
     pub fn stop(mut self) {
         self.tool.signal(Signal::SIGINT);
-        // ffmpeg ends when it has sent what it has in hand: on a busy machine that is not soon.
-        self.tool.wait_exit(LATER);
+        self.tool.wait_exit(SOON);
     }
 
     /// Freezes it: the connection stays, nothing comes.
