@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 
 use crate::model::endpoint::{Encryption, EndpointStatistics, GateTotals, LinkCounters, LinkGauges};
 use crate::model::latency::{self, LatencyAdvice, Way};
-use crate::model::minute::{EachSecond, Minute, bits_per_second};
+use crate::model::minute::{EachSecond, Minute, bits_per_second, measured_rtt_ms};
 use crate::model::srt_url::SrtUrl;
 use crate::srt::SrtStatistics;
 
@@ -80,7 +80,7 @@ impl LinkMeter {
         }
         let rtts = self.minute.rtts();
         self.gauges = Some(LinkGauges {
-            rtt_ms: sample.rtt_ms,
+            rtt_ms: measured_rtt_ms(sample.rtt_ms),
             rtt_min_ms: rtts.map(|rtts| rtts.min_ms),
             rtt_avg_ms: rtts.map(|rtts| rtts.avg_ms),
             rtt_p95_ms: rtts.map(|rtts| rtts.p95_ms),

@@ -13,6 +13,11 @@ pub const SAMPLE_MIN: Duration = Duration::from_millis(900);
 /// What libsrt takes for the round-trip time until it has measured one (`SRTT` of a new connection): 100 ms, exactly.
 const RTT_UNMEASURED_MS: f64 = 100.0;
 
+/// What libsrt says of the round trip (`msRTT`), once it has measured one.
+pub fn measured_rtt_ms(rtt_ms: f64) -> Option<f64> {
+    Some(rtt_ms).filter(|rtt_ms| *rtt_ms != RTT_UNMEASURED_MS)
+}
+
 /// A second.
 #[derive(Debug, Clone, Copy)]
 struct Second {
@@ -38,13 +43,13 @@ pub struct Rtts {
 pub struct Minute(VecDeque<Second>);
 
 impl Minute {
-    /// Adds a second: the round-trip time at its end, if any is measured, the packets of it, and those of them that were
-    /// lost.
+    /// Adds a second: the round-trip time at its end as libsrt says it, if it does, the packets of it, and those of them
+    /// that were lost.
     pub fn push(&mut self, rtt_ms: Option<f64>, packets: u64, lost_packets: u64) {
         if self.0.len() >= SECONDS_MAX {
             self.0.pop_front();
         }
-        let rtt_ms = rtt_ms.filter(|rtt_ms| *rtt_ms != RTT_UNMEASURED_MS);
+        let rtt_ms = rtt_ms.and_then(measured_rtt_ms);
         self.0.push_back(Second { rtt_ms, packets, lost_packets });
     }
 

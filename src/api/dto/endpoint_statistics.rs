@@ -126,7 +126,7 @@ impl LinkResource {
         let measured = |read: fn(&LinkGauges) -> Option<f64>| link.and_then(read).filter(|value| value.is_finite());
         let number = |read: fn(&LinkGauges) -> f64| link.map(read).filter(|value| value.is_finite());
         Self {
-            rtt_ms: number(|link| link.rtt_ms),
+            rtt_ms: measured(|link| link.rtt_ms),
             rtt_min_ms: measured(|link| link.rtt_min_ms),
             rtt_avg_ms: measured(|link| link.rtt_avg_ms),
             rtt_p95_ms: measured(|link| link.rtt_p95_ms),

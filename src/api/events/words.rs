@@ -262,7 +262,7 @@ fn endpoint_pulse(pulse: &EndpointPulse) -> Value {
         "lostPackets": counters.lost_packets,
         "droppedPackets": counters.dropped_packets,
         "droppedGops": statistics.gate.dropped_gops,
-        "rttMs": link(|link| rounded(link.rtt_ms).into()),
+        "rttMs": link(|link| link.rtt_ms.map(rounded).into()),
         "lossRatio": link(|link| rounded(link.loss_ratio).into()),
         "sendRateBps": link(|link| link.send_rate_bps.into()),
         "sendBufferMs": link(|link| link.send_buffer_ms.into()),

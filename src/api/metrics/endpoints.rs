@@ -102,7 +102,7 @@ fn gauges() -> [Gauge; 16] {
             |it| it.statistics.connected_since.map(timestamp),
         ),
         (("srt_restream_endpoint_rtt", Some(Unit::Seconds), "Round-trip time now (libsrt msRTT)"), |it| {
-            link(it, |link| link.rtt_ms / 1e3)
+            seconds(it, |link| link.rtt_ms)
         }),
         (("srt_restream_endpoint_rtt_min", Some(Unit::Seconds), "Its least of the last minute"), |it| {
             seconds(it, |link| link.rtt_min_ms)

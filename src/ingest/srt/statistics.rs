@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use crate::model::endpoint::Encryption;
 use crate::model::ingest::IngestStatistics;
 use crate::model::latency::{self, Way};
-use crate::model::minute::{EachSecond, Minute, bits_per_second};
+use crate::model::minute::{EachSecond, Minute, bits_per_second, measured_rtt_ms};
 use crate::srt::SrtStatistics;
 
 /// What of a connection is summed up: bytes, packets, lost packets.
@@ -50,7 +50,7 @@ impl ReceiveMeter {
             undecrypted_packets: Some(stats.undecrypted_packets),
             loss_ratio,
             receive_rate_bps: self.receive_rate_bps,
-            rtt_ms: Some(stats.rtt_ms),
+            rtt_ms: measured_rtt_ms(stats.rtt_ms),
             rtt_min_ms: rtts.map(|rtts| rtts.min_ms),
             rtt_avg_ms: rtts.map(|rtts| rtts.avg_ms),
             rtt_p95_ms: rtts.map(|rtts| rtts.p95_ms),

@@ -86,8 +86,8 @@ impl Encryption {
 /// How a connection is now.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LinkGauges {
-    /// Round-trip time now, ms (`msRTT`): smoothed by libsrt; 100 until it has measured one, in the first second.
-    pub rtt_ms: f64,
+    /// Round-trip time now, ms (`msRTT`): smoothed by libsrt; `None` until it has measured one.
+    pub rtt_ms: Option<f64>,
     /// Its least of the last minute, ms; `None` until it was measured.
     pub rtt_min_ms: Option<f64>,
     /// Its average of the last minute, ms.
