@@ -16,6 +16,9 @@ use crate::media::known::{self, Role};
 use crate::media::launch::{INGEST_MP4, INGEST_TS, Launch};
 use crate::model::ids::StreamKey;
 
+/// What a demuxer that is at its end may still take: what it holds is less than a segment, and it waits for nobody.
+const DRAIN_MAX: gst::ClockTime = gst::ClockTime::from_seconds(1);
+
 /// The tracks that are carried on, and the demuxer's generation each came with.
 type Tracks = Arc<Mutex<[Option<(Track, String)>; 2]>>;
 
@@ -65,6 +68,20 @@ impl TsIngest {
     pub(super) fn push(&self, bytes: impl AsRef<[u8]> + Send + 'static) {
         if let Err(flow) = self.source.push_buffer(gst::Buffer::from_slice(bytes)) {
             tracing::debug!(?flow, "the demuxer takes nothing more");
+        }
+    }
+
+    /// Nothing follows: lets out what the demuxer holds, its last units too, which it would keep for more of them. Blocks
+    /// until that is done, [`DRAIN_MAX`] at most.
+    pub(super) fn finish(&self) {
+        if self.source.end_of_stream().is_err() {
+            return;
+        }
+        let ends = [gst::MessageType::Eos, gst::MessageType::Error];
+        if let Some(bus) = self.pipeline.bus()
+            && bus.timed_pop_filtered(DRAIN_MAX, &ends).is_none()
+        {
+            tracing::debug!("the demuxer did not come to its end in time");
         }
     }
 
@@ -153,4 +170,65 @@ fn whole_access_units(pad: &gst::Pad) {
         }
         gst::PadProbeReturn::Ok
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::model::codec::TrackKind;
+    use crate::stream::AccessUnit;
+
+    #[derive(Clone)]
+    struct Collector(Sender<TrackKind>);
+
+    impl Door for Collector {
+        fn set_caps(&self, _: TrackKind, _: &gst::Caps) {}
+
+        fn push(&self, unit: AccessUnit) {
+            self.0.send(unit.kind).expect("the test waits");
+        }
+
+        fn set_transcoded(&self, _: TrackKind, _: Option<&'static str>) {}
+
+        fn key_frame_requests(&self) -> watch::Receiver<u64> {
+            watch::channel(0).1
+        }
+    }
+
+    /// A transport stream of so many pictures.
+    fn recording(pictures: u32) -> Vec<u8> {
+        let text = format!(
+            "videotestsrc num-buffers={pictures} ! video/x-raw,width=160,height=120,framerate=25/1 \
+             ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 ! h264parse ! mpegtsmux \
+             ! appsink name=out sync=false max-buffers=0"
+        );
+        let pipeline = gst::parse::launch(&text).expect("plugins").downcast::<gst::Pipeline>().expect("a pipeline");
+        let sink = pipeline.by_name("out").and_downcast::<gst_app::AppSink>().expect("appsink");
+        pipeline.set_state(gst::State::Playing).expect("plays");
+        let mut bytes = Vec::new();
+        while let Ok(sample) = sink.pull_sample() {
+            bytes.extend_from_slice(&sample.buffer().expect("a buffer").map_readable().expect("readable"));
+        }
+        pipeline.set_state(gst::State::Null).expect("stops");
+        bytes
+    }
+
+    #[test]
+    fn at_its_end_nothing_stays_inside() {
+        const PICTURES: u32 = 60;
+        gst::init().expect("GStreamer");
+        let key = StreamKey { app: "live".parse().expect("app"), id: "ts".parse().expect("id") };
+        let (sender, units) = channel();
+        let ingest = TsIngest::start(&key, &Collector(sender)).expect("starts");
+        for piece in recording(PICTURES).chunks(1_316) {
+            ingest.push(piece.to_vec());
+        }
+        ingest.finish();
+        drop(ingest);
+        assert_eq!(units.iter().count(), PICTURES as usize);
+    }
 }

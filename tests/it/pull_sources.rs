@@ -8,9 +8,9 @@ use crate::support::check::{AV_SHIFT_LIMIT_MS, assert_restreamed};
 use crate::support::process::{Tool, free_port};
 use crate::support::publisher::Publisher;
 use crate::support::receiver::{Decoder, Receiver};
-use crate::support::sample::{self, Sample};
+use crate::support::sample::{self, Programme, Sample};
 use crate::support::service::{Options, Service};
-use crate::support::source::{RtmpServer, offer, pull, wait_cause, wait_receiving};
+use crate::support::source::{Files, RtmpServer, offer, pull, wait_cause, wait_receiving};
 use crate::support::ts::{Codec, Expected};
 use crate::support::wait::{LATER, wait_for};
 
@@ -167,4 +167,17 @@ fn the_test_picture_decodes_and_flashes_with_its_beep() {
         if all["speed"].as_f64() > Some(0.5) { Ok(all) } else { Err(all.to_string()) }
     });
     assert!((0.8..1.2).contains(&all["speed"].as_f64().unwrap()), "{all}");
+}
+
+#[test]
+fn a_recording_comes_to_its_end_at_its_own_pace() {
+    const RECORDING: Programme = Programme { seconds: 8, seed: 7, ..sample::H264_AAC };
+    let (service, sample, files) = (Service::start(), Sample::of(RECORDING), Files::start());
+    std::fs::copy(&sample.path, files.path().join("x.ts")).unwrap();
+    let receiver = Receiver::listen();
+    let endpoints = json!({ "endPointList": [{ "endpointUrl": receiver.url() }] });
+    pull(&service, STREAM, &files.url("x.ts"), endpoints);
+    // The server gives it all at once and hangs up.
+    receiver.wait_seconds(6.0);
+    assert_restreamed("a recording", &sample, &receiver, 6.0);
 }

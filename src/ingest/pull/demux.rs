@@ -113,6 +113,15 @@ impl<D: Door + Sync> Demux<D> {
         }
     }
 
+    /// Nothing follows: what it holds comes out, within a second.
+    pub(super) fn finish(self) {
+        match self {
+            Self::Ts(ts) | Self::RtpTs(ts) => ts.finish(),
+            // It holds nothing back.
+            Self::Flv(_) => {}
+        }
+    }
+
     /// What makes it pointless to go on.
     pub(super) fn check(&mut self) -> Result<(), Failure> {
         let error = match self {

@@ -63,6 +63,8 @@ fn live(attempt: &Attempt, mut opened: Opened<'_>, first: Bytes) -> Result<(), F
         wait_for_room(&pacer, &mut feed)?;
         let piece = opened.read()?;
         if piece.is_empty() {
+            demux.finish();
+            wait_until_gone(&pacer, &mut feed)?;
             return Err(Failure::new(Phase::Receive, "the source ended the stream"));
         }
         demux.push(piece);
@@ -80,6 +82,15 @@ pub(super) fn pacer(feed: &Feed<'_>) -> Result<(Pacer, super::pace::Paced<super:
 /// Waits until what was brought has been let go.
 pub(super) fn wait_for_room(pacer: &Pacer, feed: &mut Feed<'_>) -> Result<(), Failure> {
     while !pacer.has_room() {
+        std::thread::sleep(LOOK);
+        feed.check()?;
+    }
+    Ok(())
+}
+
+/// Waits until all that was brought has been let go: the source has ended.
+pub(super) fn wait_until_gone(pacer: &Pacer, feed: &mut Feed<'_>) -> Result<(), Failure> {
+    while !pacer.is_empty() {
         std::thread::sleep(LOOK);
         feed.check()?;
     }

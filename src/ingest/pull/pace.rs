@@ -188,6 +188,11 @@ impl Pacer {
     pub(super) fn level(&self) -> Duration {
         self.shared.queue().media()
     }
+
+    /// Everything has been let go.
+    pub(super) fn is_empty(&self) -> bool {
+        self.shared.queue().items.iter().all(VecDeque::is_empty)
+    }
 }
 
 impl Drop for Pacer {

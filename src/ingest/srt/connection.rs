@@ -90,7 +90,10 @@ fn serve(incoming: &Incoming, shared: &Shared, publication: &Publication) -> &'s
                 first_data.get_or_insert(last_data);
                 demux.push(buffer[..len].to_vec());
             }
-            Recv::Closed => return "the publisher closed the connection",
+            Recv::Closed => {
+                demux.finish();
+                return "the publisher closed the connection";
+            }
             Recv::Idle if last_data.elapsed() > idle_max => return "the publisher sent nothing",
             Recv::Idle => {}
         }

@@ -13,7 +13,7 @@ use super::attempt::{Attempt, Feed, LOOK};
 use super::bytes::NOWHERE;
 use super::demux::Demux;
 use super::failure::{Failure, Phase};
-use super::http::{Client, REQUEST_PAUSE, pacer, wait_for_room};
+use super::http::{Client, REQUEST_PAUSE, pacer, wait_for_room, wait_until_gone};
 use super::meter::Metered;
 use super::pace::{Paced, Pacer};
 use playlist::{Map, Media, Playlist, Segment};
@@ -67,9 +67,10 @@ pub(super) fn run(attempt: &Attempt, client: &Client<'_>, base: &str, text: &str
         }
         if idle {
             if renditions.iter().all(|rendition| rendition.ended()) {
-                while !pacer.level().is_zero() {
-                    pause(LOOK, &mut feed)?;
+                for rendition in &mut renditions {
+                    rendition.finish();
                 }
+                wait_until_gone(&pacer, &mut feed)?;
                 return Err(Failure::new(Phase::Receive, "the source ended the stream"));
             }
             pause(LOOK, &mut feed)?;
@@ -254,7 +255,7 @@ impl Rendition {
     ) -> Result<(), Failure> {
         if segment.discontinuity || segment.map != self.map {
             // Another encoder, maybe: its demuxer is a new one, and its clock another.
-            self.clock += u64::from(self.demux.take().is_some());
+            self.clock += u64::from(self.finish());
             self.map = None;
         }
         if let (None, Some(map)) = (&self.map, &segment.map) {
@@ -262,6 +263,11 @@ impl Rendition {
             self.map = Some(map.clone());
         }
         self.copy(client, feed, pacer, door, &segment.uri, segment.range)
+    }
+
+    /// Lets out what the demuxer still holds, and goes on without one; whether there was one.
+    fn finish(&mut self) -> bool {
+        self.demux.take().map(Demux::finish).is_some()
     }
 
     fn copy(
