@@ -179,7 +179,7 @@ pub async fn start(spec: StreamSpec, context: &Arc<StreamContext>) -> Result<Str
         tokio::spawn(level::run(spec.key.clone(), intake.downgrade(), intake.format(TrackKind::Audio), closed.clone()));
     }
     let pictures = intake.format(TrackKind::Video);
-    let preview = Preview::new(spec.key.clone(), intake.downgrade(), pictures, closed.clone());
+    let preview = Preview::new(spec.key.clone(), intake.downgrade(), pictures, intake.begun(), closed.clone());
     let handle = StreamHandle(Arc::new(Shared {
         key: spec.key,
         preview,

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::intake::WeakIntake;
 use crate::media::caps::codec_of;
 use crate::media::launch::{self, Launch};
+use crate::model::codec::Begun;
 use crate::model::ids::StreamKey;
 
 pub(super) use decoder::PictureFeed;
@@ -29,8 +30,8 @@ const ASKED_MAX: Duration = Duration::from_secs(5);
 /// An older still is not of now any more.
 const FRESH_MAX: Duration = Duration::from_millis(2_500);
 
-/// What one ask waits for a still at most: most key frames come at least every ten seconds.
-const STILL_WAIT_MAX: Duration = Duration::from_secs(12);
+/// What one ask waits for a still at most: longer than from most key frames to the next, and less than clients wait.
+const STILL_WAIT_MAX: Duration = Duration::from_secs(8);
 
 /// Streams whose pictures are decoded at a time; each takes a core's tenth to a third.
 const PREVIEWS_MAX: usize = 8;
@@ -75,6 +76,8 @@ pub(super) struct Preview {
     intake: WeakIntake,
     /// The format of the pictures, whenever it changes.
     formats: watch::Receiver<Option<gst::Caps>>,
+    /// Which tracks the publication has that sends now.
+    begun: watch::Receiver<Begun>,
     closed: CancellationToken,
     /// The service's: who asks runs on one that may end sooner.
     runtime: Handle,
@@ -90,11 +93,12 @@ impl Preview {
         key: StreamKey,
         intake: WeakIntake,
         formats: watch::Receiver<Option<gst::Caps>>,
+        begun: watch::Receiver<Begun>,
         closed: CancellationToken,
     ) -> Self {
         let seen = Mutex::new(watch::channel(Seen::Nothing).1);
         let asked = watch::Sender::new(Instant::now());
-        Self { key, intake, formats, closed, runtime: Handle::current(), asked, seen }
+        Self { key, intake, formats, begun, closed, runtime: Handle::current(), asked, seen }
     }
 
     /// A still of now.
@@ -105,7 +109,12 @@ impl Preview {
             Seen::Still(still) => is_fresh(still),
             Seen::Refused(_) => true,
         };
-        let waited = tokio::time::timeout(STILL_WAIT_MAX, seen.wait_for(found)).await;
+        let mut begun = self.begun.clone();
+        let waited = tokio::select! {
+            waited = tokio::time::timeout(STILL_WAIT_MAX, seen.wait_for(found)) => waited,
+            // Nobody waits for the pictures of a publisher that has gone.
+            _ = begun.wait_for(|begun| !begun.video) => return Err(StillError::NoVideo),
+        };
         match waited {
             Ok(Ok(seen)) => match &*seen {
                 Seen::Still(still) => Ok(still.clone()),
@@ -125,7 +134,9 @@ impl Preview {
 
     /// Says that somebody looks, and starts what makes the stills where it does not run.
     fn look(&self) -> Result<watch::Receiver<Seen>, StillError> {
-        let caps = self.formats.borrow().clone().ok_or(StillError::NoVideo)?;
+        // The format stays behind a publication, for the next one.
+        let format = self.formats.borrow().clone().filter(|_| self.begun.borrow().video);
+        let caps = format.ok_or(StillError::NoVideo)?;
         let launch = codec_of(&caps).and_then(launch::preview).ok_or(StillError::NoVideo)?;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         self.asked.send_replace(Instant::now());

@@ -21,7 +21,7 @@ use crate::stream::StillError;
         (status = 200, description = "JPEG, 640 pixels wide", content_type = "image/jpeg", body = Vec<u8>),
         (status = 409, description = "the stream has no publisher, or no pictures", body = crate::api::problem::ProblemBody, content_type = "application/problem+json"),
         (status = 501, description = "GStreamer has no decoder for it here", body = crate::api::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "no whole picture has come for 12 s, or too many streams are looked at", body = crate::api::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "no whole picture has come for 8 s, or too many streams are looked at", body = crate::api::problem::ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn preview(state: State, target: Result<Target, ApiError>) -> Answer {

@@ -14,7 +14,7 @@ import { words } from "./words.js";
 const NEXT_MS = 1_000;
 /** After something failed. */
 const AGAIN_MS = 5_000;
-/** For one picture: the service waits 12 s for a key frame before it says that none comes. */
+/** For one picture: the service waits 8 s for a key frame before it says that none comes. */
 const ANSWER_MAX_MS = 15_000;
 /** An older picture is not taken for how it looks now. */
 const FRESH_MAX_MS = 4_000;

@@ -55,6 +55,10 @@ async fn stills_follow_the_picture_while_somebody_looks_and_end_by_themselves() 
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     assert_eq!(error, StillError::NoPicture);
+    // Nor is one waited for of a publisher that goes.
+    let other = publish(&stream);
+    assert_eq!(stream.still().await, Err(StillError::NoVideo));
+    drop(other);
     stream.close().await;
     until_nobody_decodes(&stream, Instant::now()).await;
 }
@@ -63,8 +67,8 @@ async fn stills_follow_the_picture_while_somebody_looks_and_end_by_themselves() 
 async fn who_waits_for_a_key_frame_is_waited_for() {
     let context = context();
     let stream = stream(&context).await;
-    // Each 7 s: longer than what makes stills goes on unasked.
-    let _source = Source::with_gop(&publish(&stream), 175);
+    // Each 6 s: longer than what makes stills goes on unasked.
+    let _source = Source::with_gop(&publish(&stream), 150);
     let begin = Instant::now();
     while !stream.snapshot().live {
         assert!(begin.elapsed() < WAIT, "no data");
@@ -93,6 +97,11 @@ async fn pictures_that_cannot_be_decoded_are_no_stills_and_harm_nothing() {
             tokio::time::sleep(Duration::from_millis(40)).await;
         }
     });
+    let begin = Instant::now();
+    while !stream.snapshot().live {
+        assert!(begin.elapsed() < WAIT, "no data");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     assert!(matches!(stream.still().await, Err(StillError::NoPicture | StillError::Ended)));
     assert!(stream.snapshot().received_bytes > 0);
     ended.cancel();
